@@ -1,0 +1,58 @@
+# Everything a developer or a new user runs. Each target installs what it needs: a virtual environment in .venv
+# (Python 3.10 or newer) and the connector's jar (Java 17; sbt is fetched by Maven if it is not installed).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+VERSION := $(shell sed -n 's/^ThisBuild \/ version := "\(.*\)"$$/\1/p' version.sbt)
+JAR := python/dlcache/jars/dlcache-spark_2.13-$(VERSION).jar
+JVM_SOURCES := $(shell find jvm/src/main -type f) build.sbt version.sbt project/build.properties project/plugins.sbt
+SPARK_HOME_OF_VENV = $$($(BIN)/python -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-python test-jvm test-integration lint format benchmark golden clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(INSTALLED) $(JAR) ## train on real images through the cache (IMAGES=DIR: your own class folders)
+	$(BIN)/python examples/digits.py $(if $(IMAGES),--images "$(IMAGES)")
+
+test: test-python test-jvm test-integration ## run all tests: unit tests first, then real Spark
+
+test-python: $(INSTALLED) ## Python unit tests, no Spark
+	$(BIN)/python -m pytest tests
+
+test-jvm: $(INSTALLED) ## the connector's own tests
+	SPARK_HOME=$(SPARK_HOME_OF_VENV) scripts/sbt connector/test
+
+test-integration: $(INSTALLED) $(JAR) ## both languages together on real Spark
+	$(BIN)/python -m pytest integration
+
+lint: $(INSTALLED) ## check style, types and the rules of the tree
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	scripts/check-tree
+	scripts/sbt scalafmtCheckAll scalafmtSbtCheck connector/Test/compile
+
+format: $(INSTALLED) ## format both languages
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	scripts/sbt scalafmtAll scalafmtSbt
+
+benchmark: $(INSTALLED) $(JAR) ## measure against the limits and the peers that are installed
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what was built
+	rm -rf $(VENV) target project/target project/project jvm/target python/dlcache/jars dist build
+
+$(INSTALLED): pyproject.toml hatch_build.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[spark,torch,tensorflow,cli]' --group dev
+	touch $@
+
+$(JAR): $(JVM_SOURCES)
+	scripts/build-jar
