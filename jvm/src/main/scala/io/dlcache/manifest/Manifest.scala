@@ -3,7 +3,7 @@ package io.dlcache.manifest
 import java.time.Instant
 
 import com.fasterxml.jackson.databind.JsonNode
-import org.apache.spark.sql.types.StructType
+import org.apache.spark.sql.types.{DataType, StructType}
 
 /** One published version of a dataset, whole: docs/format.md is the contract. Immutable; `ManifestJson` is its text.
   *
@@ -32,6 +32,17 @@ final private[dlcache] case class Manifest(
 ) {
   def rows: Long = shards.map(_.rows).sum
   def bytes: Long = shards.map(_.bytes).sum
+}
+
+private[dlcache] object Manifest {
+
+  /** The columns of a schema, as docs/format.md §2.1 counts them: the leaves that are reached through structs only. */
+  def leaves(schema: StructType): Seq[(Seq[String], DataType)] = schema.fields.toSeq.flatMap { field =>
+    field.dataType match {
+      case struct: StructType => leaves(struct).map { case (path, dataType) => (field.name +: path, dataType) }
+      case dataType => Seq((Seq(field.name), dataType))
+    }
+  }
 }
 
 /** @param scope `durable`, `session` or `user`
