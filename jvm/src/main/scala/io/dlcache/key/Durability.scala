@@ -1,0 +1,26 @@
+package io.dlcache.key
+
+/** Why a key holds only within its Spark application. All reasons of a plan are collected.
+  *
+  * @param code for programs: one of the constants below
+  * @param message for people: names the thing
+  */
+final private[dlcache] case class Reason(code: String, message: String)
+
+private[dlcache] object Reason {
+  def rdd(description: String): Reason = Reason("rdd", s"rows come from an RDD: $description")
+  def scalaUdf(name: String): Reason = Reason("scala-udf", s"Scala or Java UDF `$name`")
+  def pythonUdf(name: String): Reason = Reason("python-udf", s"Python UDF `$name`")
+  def hiveUdf(name: String): Reason = Reason("hive-udf", s"Hive UDF `$name`")
+  def typedLambda(node: String): Reason = Reason("typed-lambda", s"typed function in $node")
+  def unseeded(what: String): Reason = Reason("unseeded-randomness", s"$what has no seed")
+  def clock(what: String): Reason = Reason("clock", s"$what depends on the time")
+  def sessionState(what: String): Reason = Reason("session-state", s"$what depends on the session")
+  def nondeterministic(what: String): Reason = Reason("nondeterministic", s"$what is not deterministic")
+  def unversioned(what: String): Reason = Reason("unversioned-input", what)
+  def largeLocalData(bytes: Long): Reason =
+    Reason("large-local-data", s"local rows of more than $bytes bytes are not hashed")
+  def unknownNode(kind: String): Reason = Reason("unknown-node", s"$kind is not known to dlcache")
+  def unknownValue(owner: String, kind: String): Reason =
+    Reason("unknown-value", s"$owner holds a $kind, which is not known to dlcache")
+}

@@ -1,0 +1,191 @@
+package io.dlcache.key
+
+import scala.util.Try
+
+import io.dlcache.key.ValueEncoder.Context
+import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.trees.TreePattern.CURRENT_LIKE
+import org.apache.spark.sql.types._
+
+/** The expression half of [[PlanEncoder]]. */
+final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEncoder) {
+
+  private val SparkExpressions = "org.apache.spark.sql.catalyst.expressions."
+
+  /** Functions of Hive, and of Spark's API for aggregates over objects. */
+  private val HiveFunctions = "org.apache.spark.sql.hive."
+  private val ScalaAggregates = "org.apache.spark.sql.execution.aggregate."
+
+  private val SessionFunctions =
+    Set("current_user", "user", "session_user", "current_database", "current_schema", "current_catalog")
+  private val SpecialDates = "(?is)\\s*(now|today|tomorrow|yesterday)\\b.*".r
+
+  def encode(expression: Expression, context: Context): Digest = expression match {
+    case alias: Alias => encode(alias.child, context)
+    case cast: Cast if cast.child.dataType == cast.dataType => encode(cast.child, context)
+    case wrapper if isSqlFunction(wrapper) => encode(wrapper.children.last, context)
+    case _ =>
+      explain(expression)
+      expression match {
+        case replaced: RuntimeReplaceable => encode(replaced.replacement, context)
+        case _ => Digest(sink => write(sink, expression, context))
+      }
+  }
+
+  private def isSqlFunction(expression: Expression): Boolean =
+    expression.getClass.getName == "org.apache.spark.sql.catalyst.analysis.SQLScalarFunction"
+
+  private def write(sink: DigestSink, expression: Expression, context: Context): Unit = expression match {
+    case column: AttributeReference => writeColumn(sink, column, context)
+    case outer if isOuterReference(outer) => writeOuter(sink, outer, context)
+    case variable: NamedLambdaVariable => writeVariable(sink, variable, context)
+    case lambda: LambdaFunction =>
+      val inner = context.withLambda(lambda.arguments.map(_.exprId))
+      sink.string("lambda").long('n', lambda.arguments.length.toLong)
+      lambda.arguments.foreach(argument => sink.string(argument.dataType.json))
+      sink.part(encode(lambda.function, inner))
+    case literal: Literal => writeLiteral(sink, literal, context)
+    case field: GetStructField =>
+      sink.string("field").long('i', field.ordinal.toLong).part(encode(field.child, context))
+    case variable: VariableReference => sink.part(encode(variable.varDef.currentValue, context))
+    case udf: ScalaUDF =>
+      sink.string("scala-udf").string(udf.dataType.json)
+      sink.long('o', ObjectIdentity.of(udf.function))
+      udf.children.foreach(child => sink.part(encode(child, context)))
+    case and: And => writeSorted(sink, "and", operandsOf(and) { case And(left, right) => Seq(left, right) }, context)
+    case or: Or => writeSorted(sink, "or", operandsOf(or) { case Or(left, right) => Seq(left, right) }, context)
+    case in: In if in.list.forall(_.deterministic) =>
+      sink.string("in").part(encode(in.value, context))
+      in.list.map(encode(_, context)).distinct.sorted.foreach(sink.part)
+    case GreaterThan(left, right) => writeFields(sink, LessThan(right, left), context)
+    case GreaterThanOrEqual(left, right) => writeFields(sink, LessThanOrEqual(right, left), context)
+    case symmetric @ (_: EqualTo | _: EqualNullSafe | _: Add | _: Multiply | _: BitwiseAnd | _: BitwiseOr |
+        _: BitwiseXor) =>
+      val operands = symmetric.children
+      writeSorted(sink, symmetric.getClass.getName, operands, context)
+      symmetric.productIterator.filterNot(isOneOf(operands)).foreach(values.write(sink, _, context))
+    case _ => writeFields(sink, expression, context)
+  }
+
+  private def writeFields(sink: DigestSink, expression: Expression, context: Context): Unit = {
+    sink.string(expression.getClass.getName)
+    val inner = context.inside(expression.prettyName)
+    expression.productIterator.foreach(values.write(sink, _, inner))
+  }
+
+  /** Operands that may change places: their values do not change with it, not even the rounding of a sum of two. Longer
+    * sums are not flattened, since floats do not add up the same in another order. Operands that draw random numbers
+    * stay where they are: short-circuits decide how often they are asked.
+    */
+  private def writeSorted(sink: DigestSink, name: String, operands: Seq[Expression], context: Context): Unit = {
+    val digests = operands.map(encode(_, context))
+    sink.string(name).long('n', digests.length.toLong)
+    (if (operands.forall(_.deterministic)) digests.sorted else digests).foreach(sink.part)
+  }
+
+  private def operandsOf(root: Expression)(split: PartialFunction[Expression, Seq[Expression]]): Seq[Expression] = {
+    val operands = Seq.newBuilder[Expression]
+    var open = List(root)
+    while (open.nonEmpty) {
+      val next = open.head
+      open = open.tail
+      if (split.isDefinedAt(next)) open = split(next).toList ++ open else operands += next
+    }
+    operands.result()
+  }
+
+  private def isOneOf(operands: Seq[Expression])(value: Any): Boolean = value match {
+    case expression: Expression => operands.exists(_ eq expression)
+    case _ => false
+  }
+
+  private def writeColumn(sink: DigestSink, column: AttributeReference, context: Context): Unit =
+    context.scope.ordinalOf(column.exprId) match {
+      case Some(ordinal) => sink.long('c', ordinal.toLong)
+      case None =>
+        sink.long('p', context.scope.producedOrdinalOf(column.exprId).toLong).string(column.dataType.json)
+    }
+
+  /** `OuterScopeReference` came after Spark 4.0. */
+  private def isOuterReference(expression: Expression): Boolean = {
+    val name = expression.getClass.getName
+    name == SparkExpressions + "OuterReference" || name == SparkExpressions + "OuterScopeReference"
+  }
+
+  private def writeOuter(sink: DigestSink, reference: Expression, context: Context): Unit =
+    reference.productElement(0) match {
+      case column: NamedExpression =>
+        val found = context.scope.chain.zipWithIndex.drop(1).flatMap { case (scope, depth) =>
+          scope.ordinalOf(column.exprId).map(ordinal => (depth, ordinal))
+        }
+        found.nextOption() match {
+          case Some((depth, ordinal)) => sink.string("outer").long('i', depth.toLong).long('c', ordinal.toLong)
+          case None => plans.because(Reason.unknownValue("a subquery", "reference to no known outer column"))
+        }
+      case other => plans.because(Reason.unknownValue("an outer reference", other.getClass.getName))
+    }
+
+  private def writeVariable(sink: DigestSink, variable: NamedLambdaVariable, context: Context): Unit = {
+    val depth = context.lambdas.indexWhere(_.contains(variable.exprId))
+    if (depth < 0) plans.because(Reason.unknownValue("a lambda function", "variable that it does not bind"))
+    else
+      sink.string("variable").long('i', depth.toLong).long('i', context.lambdas(depth).indexOf(variable.exprId).toLong)
+  }
+
+  private def writeLiteral(sink: DigestSink, literal: Literal, context: Context): Unit =
+    literal.dataType match {
+      case objects: ObjectType =>
+        sink.string("object").string(objects.cls.getName)
+        values.write(sink, literal.value, context)
+      case dataType =>
+        sink.string("literal").string(CanonicalJson(dataType.json))
+        RowEncoder.write(sink, literal.value, dataType).foreach { kind =>
+          plans.because(Reason.unknownValue("a literal", kind))
+        }
+    }
+
+  /** Records why `expression` itself, not its children, has no durable value. */
+  private def explain(expression: Expression): Unit = {
+    val name = expression.prettyName
+    expression match {
+      case udf: ScalaUDF => plans.because(Reason.scalaUdf(udf.udfName.getOrElse("(anonymous)")))
+      case function: PythonFuncExpression => plans.because(Reason.pythonUdf(function.name))
+      case seeded: ExpressionWithRandomSeed =>
+        plans.dependOnLayout()
+        if (!hasChosenSeed(seeded)) plans.because(Reason.unseeded(s"$name()"))
+      case _: PlanExpression[_] => ()
+      case cast: Cast if isSpecialDate(cast) => plans.because(Reason.clock("a cast of 'now' or the like"))
+      case clock if isCurrentLike(clock) =>
+        plans.because(if (SessionFunctions(name)) Reason.sessionState(s"$name()") else Reason.clock(s"$name()"))
+      case other if !other.deterministic && other.children.forall(_.deterministic) =>
+        plans.because(Reason.nondeterministic(s"$name()"))
+      case _ => ()
+    }
+    val kind = expression.getClass.getName
+    if (!kind.startsWith(SparkExpressions)) {
+      if (kind.startsWith(HiveFunctions)) plans.because(Reason.hiveUdf(name))
+      else if (kind.startsWith(ScalaAggregates)) plans.because(Reason.scalaUdf(name))
+      else plans.because(Reason.unknownNode(s"the expression $kind"))
+    }
+  }
+
+  private def hasChosenSeed(expression: ExpressionWithRandomSeed): Boolean = {
+    val hidden = expression.productElementNames.zip(expression.productIterator).contains(("hideSeed", true))
+    val seed = expression.seedExpression
+    !hidden && seed.foldable && Try(seed.eval()).toOption.exists(Seeds.isChosen)
+  }
+
+  /** A function that the optimizer replaces by a value of the moment or of the session. */
+  private def isCurrentLike(expression: Expression): Boolean =
+    expression.containsPattern(CURRENT_LIKE) && !expression.children.exists(_.containsPattern(CURRENT_LIKE))
+
+  /** The optimizer gives casts of the constants 'now', 'today', ... the time of the query. */
+  private def isSpecialDate(cast: Cast): Boolean = {
+    val toTime = cast.dataType match {
+      case DateType | TimestampType | TimestampNTZType => true
+      case _ => false
+    }
+    toTime && cast.child.foldable && cast.child.dataType.isInstanceOf[StringType] &&
+    Try(cast.child.eval()).toOption.flatMap(Option(_)).exists(text => SpecialDates.matches(text.toString))
+  }
+}

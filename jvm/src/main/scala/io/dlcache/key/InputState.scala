@@ -1,0 +1,108 @@
+package io.dlcache.key
+
+import io.dlcache.spark.PlanLeaf
+import org.apache.spark.sql.types.{DataType, StructType}
+
+/** The state of one input, as it goes into the key and into the explanation. */
+sealed private[key] trait InputState {
+
+  /** Of everything that can change the input's rows. */
+  def digest: Digest
+}
+
+private[key] object InputState {
+
+  /** @param files sorted by path */
+  final case class Files(
+      format: String,
+      roots: Seq[String],
+      options: Map[String, String],
+      files: Seq[PlanLeaf.FileState],
+      digest: Digest
+  ) extends InputState
+
+  final case class Table(
+      kind: String,
+      name: String,
+      id: String,
+      version: String,
+      options: Map[String, String],
+      digest: Digest
+  ) extends InputState
+
+  final case class Local(rows: Long, bytes: Long, digest: Digest) extends InputState
+
+  /** Something that is only itself within its application. */
+  final case class Session(description: String, digest: Digest) extends InputState
+
+  /** Local rows of more bytes than this are not hashed. Spark itself moves larger local data out of the plan. */
+  val LocalBytes: Long = 256L << 20
+
+  /** Options that say where the files are: the files say that already. */
+  private val PathOptions = Set("path", "paths", "__paths__")
+
+  def files(leaf: PlanLeaf.Files): Files = {
+    val partitions = leaf.partitions()
+    val types = leaf.partitionSchema.fields.map(_.dataType)
+    val withValues = partitions.flatMap { partition =>
+      val values = Digest { sink =>
+        val unknown = RowEncoder.writeRow(sink, partition.values, types)
+        require(unknown.isEmpty, s"partition values of ${leaf.roots.mkString(", ")} hold a ${unknown.mkString}")
+      }
+      partition.files.map(file => (file, values))
+    }
+    val sorted = withValues.sortBy(_._1.path)
+    val options = leaf.options.map { case (name, value) =>
+      (name.toLowerCase(java.util.Locale.ROOT), value)
+    } -- PathOptions
+    val digest = Digest { sink =>
+      sink.string("files").string(leaf.format)
+      sink.string(CanonicalJson(leaf.dataSchema.json)).string(CanonicalJson(leaf.partitionSchema.json))
+      writeMap(sink, options)
+      sink.long('n', sorted.length.toLong)
+      sorted.foreach { case (file, values) =>
+        sink.string(file.path).long('l', file.length).long('l', file.modified).part(values)
+      }
+    }
+    Files(leaf.format, leaf.roots, options, sorted.map(_._1), digest)
+  }
+
+  /** @param extra digest of what else the relation holds */
+  def table(leaf: PlanLeaf.VersionedTable, extra: Digest): Table = {
+    val digest = Digest { sink =>
+      sink.string("table").string(leaf.kind).string(leaf.name).string(leaf.id).string(leaf.version)
+      sink.string(CanonicalJson(leaf.schema.json)).part(extra)
+      writeMap(sink, leaf.options)
+    }
+    Table(leaf.kind, leaf.name, leaf.id, leaf.version, leaf.options, digest)
+  }
+
+  /** @return the class of a value that cannot be encoded, or that there are too many bytes */
+  def local(leaf: PlanLeaf.Rows, types: Seq[DataType], limit: Long = LocalBytes): Either[Reason, Local] = {
+    val sink = new DigestSink
+    sink.string("local").string(CanonicalJson(StructType(types.map(nameless)).json))
+    val array = types.toArray
+    val rows = leaf.rows.iterator
+    var count = 0L
+    var unknown: Option[String] = None
+    while (rows.hasNext && unknown.isEmpty && sink.size <= limit) {
+      unknown = RowEncoder.writeRow(sink, rows.next(), array)
+      count += 1
+    }
+    unknown match {
+      case Some(kind) => Left(Reason.unknownValue("local rows", kind))
+      case None if sink.size > limit => Left(Reason.largeLocalData(limit))
+      case None => Right(Local(count, sink.size, sink.digest()))
+    }
+  }
+
+  def session(description: String, number: Long): Session =
+    Session(description, Digest(_.string("session").string(description).long('o', number)))
+
+  def writeMap(sink: DigestSink, map: Map[String, String]): Unit = {
+    sink.long('M', map.size.toLong)
+    map.toSeq.sorted.foreach { case (name, value) => sink.string(name).string(value) }
+  }
+
+  private def nameless(dataType: DataType) = org.apache.spark.sql.types.StructField("", dataType)
+}

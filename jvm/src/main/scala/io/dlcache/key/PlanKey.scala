@@ -1,0 +1,109 @@
+package io.dlcache.key
+
+import com.fasterxml.jackson.databind.JsonNode
+import io.dlcache.spark.PlanLeaf
+import org.apache.spark.sql.{DataFrame, SparkSession}
+import org.apache.spark.sql.catalyst.util.removeInternalMetadata
+import org.apache.spark.sql.internal.SQLConf
+
+/** The identity of the rows that a DataFrame has, over the present state of its inputs: docs/plan-key.md.
+  *
+  * @param scope `durable`, `session` or `user`
+  * @param digest 64 hexadecimal digits
+  * @param applicationId the Spark application that a session key belongs to
+  * @param explanation what the key was made of, with secrets hidden
+  */
+final private[dlcache] case class PlanKey(
+    scope: String,
+    digest: String,
+    applicationId: Option[String],
+    explanation: JsonNode
+)
+
+private[dlcache] object PlanKey {
+  val Durable = "durable"
+  val Session = "session"
+  val User = "user"
+
+  /** Raised when the encoding of plans changes. */
+  val EncoderVersion = 1
+
+  /** Of the dataset, docs/format.md: other bytes are another dataset. */
+  val FormatVersion = 1
+
+  /** Runs no Spark job.
+    *
+    * @param data analyzed, not streaming
+    * @param writeOptions those that change what is written
+    * @param userKey the user's own identity for the rows; the plan has no part in such a key
+    */
+  def of(data: DataFrame, writeOptions: Map[String, String], userKey: Option[String]): PlanKey = {
+    val session = data.sparkSession
+    SQLConf.withExistingConf(data.queryExecution.sparkSession.sessionState.conf) {
+      userKey.fold(ofPlan(session, data, writeOptions))(ofUser(session, data, writeOptions, _))
+    }
+  }
+
+  private def ofPlan(session: SparkSession, data: DataFrame, options: Map[String, String]): PlanKey = {
+    val encoder = new PlanEncoder
+    val plan = encoder.encode(PlanLeaf.executed(data))
+    val scope = if (encoder.reasons.isEmpty) Durable else Session
+    val application = Option.when(scope == Session)(session.sparkContext.applicationId)
+    val layout =
+      if (encoder.dependsOnLayout)
+        SemanticConfs.layoutOf(session) ++ encoder.layout.zipWithIndex.map { case (fact, i) => s"plan.$i" -> fact }
+      else Map.empty[String, String]
+    val parts = Explanation.Parts(
+      scope,
+      majorMinor(session.version),
+      userKey = None,
+      plan = Some(data.queryExecution.analyzed),
+      schema = schemaOf(data),
+      encoder.inputs,
+      SemanticConfs.of(session),
+      layout,
+      options,
+      encoder.reasons
+    )
+    val digest = Digest { sink =>
+      writeHead(sink, parts)
+      sink.string(application.getOrElse("")).part(plan)
+      InputState.writeMap(sink, parts.confs)
+      InputState.writeMap(sink, layout)
+    }
+    PlanKey(scope, digest.hex, application, explain(parts))
+  }
+
+  private def ofUser(session: SparkSession, data: DataFrame, options: Map[String, String], key: String): PlanKey = {
+    val parts = Explanation.Parts(
+      User,
+      majorMinor(session.version),
+      userKey = Some(key),
+      plan = None,
+      schema = schemaOf(data),
+      inputs = Nil,
+      confs = Map.empty,
+      layout = Map.empty,
+      options,
+      reasons = Nil
+    )
+    PlanKey(User, Digest(sink => writeHead(sink, parts).string(key)).hex, None, explain(parts))
+  }
+
+  /** What all keys are made of. A user's key is the user's promise about the rows, so Spark's version is not in it. */
+  private def writeHead(sink: DigestSink, parts: Explanation.Parts): DigestSink = {
+    sink.string("dlcache plan key").long('i', EncoderVersion.toLong).long('i', FormatVersion.toLong)
+    sink.string(parts.scope)
+    if (parts.scope != User) sink.string(parts.sparkVersion)
+    sink.string(parts.schema)
+    InputState.writeMap(sink, parts.options)
+    sink
+  }
+
+  private def explain(parts: Explanation.Parts): JsonNode = new Explanation(Redaction.of(SQLConf.get)).of(parts)
+
+  private def schemaOf(data: DataFrame): String = CanonicalJson(removeInternalMetadata(data.schema).json)
+
+  /** Built-in functions may give other results in another minor version of Spark; a patch release does not change them. */
+  private def majorMinor(version: String): String = version.split('.').take(2).mkString(".")
+}

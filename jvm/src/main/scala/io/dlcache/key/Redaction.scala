@@ -1,0 +1,82 @@
+package io.dlcache.key
+
+import scala.util.matching.Regex
+
+import org.apache.spark.sql.catalyst.expressions.{Expression, Literal, NamedExpression}
+import org.apache.spark.sql.internal.SQLConf
+import org.apache.spark.sql.types.StringType
+
+/** Keeps secrets out of explanations: by Spark's own redaction settings, and by what credentials usually look like.
+  *
+  * @param options replaces what Spark calls secret among named values
+  * @param secret Spark's pattern of secret names and texts, `spark.redaction.regex`
+  * @param strings Spark's pattern of text to hide in plans, `spark.sql.redaction.string.regex`
+  */
+final private[key] class Redaction(
+    options: Map[String, String] => Map[String, String],
+    secret: Regex,
+    strings: Option[Regex]
+) {
+  import Redaction._
+
+  def redactOptions(named: Map[String, String]): Map[String, String] =
+    options(named).map { case (name, value) =>
+      name -> (if (isSecretName(name)) Hidden else redactCredentials(value))
+    }
+
+  def redactText(text: String): String = {
+    val visible = redactCredentials(text)
+    strings.fold(visible)(_.replaceAllIn(visible, Regex.quoteReplacement(Hidden)))
+  }
+
+  /** String literals that are secret by themselves, or that stand beside a column with a secret name, are hidden. */
+  def redactLiterals(expression: Expression): Expression = expression.transformUp {
+    case literal: Literal if isText(literal) && secret.findFirstIn(literal.value.toString).isDefined => HiddenLiteral
+    case parent if parent.children.exists(isSecretColumn) =>
+      parent.mapChildren {
+        case _: Literal => HiddenLiteral
+        case child => child
+      }
+  }
+
+  private def isText(literal: Literal): Boolean = literal.value != null && literal.dataType.isInstanceOf[StringType]
+
+  private def isSecretColumn(expression: Expression): Boolean = expression match {
+    case column: NamedExpression => isSecretName(column.name)
+    case _ => false
+  }
+
+  private def isSecretName(name: String): Boolean =
+    secret.findFirstIn(name).isDefined || SecretName.findFirstIn(name).isDefined
+
+  private def redactCredentials(text: String): String =
+    Assignment.replaceAllIn(
+      UserInfo.replaceAllIn(text, m => Regex.quoteReplacement(s"${m.group(1)}$Hidden@")),
+      m => Regex.quoteReplacement(s"${m.group(1)}$Hidden")
+    )
+}
+
+private[key] object Redaction {
+
+  /** As Spark writes it. */
+  val Hidden = "*********(redacted)"
+  private val HiddenLiteral = Literal(Hidden)
+
+  private val SecretWords = "pass(?:word|wd|phrase)|pwd|secret|credential|private[._-]?key|api[._-]?key|" +
+    "(?:access|account|shared|sas)[._-]?key|token|signature"
+  private val SecretName = s"(?i)$SecretWords".r
+
+  /** `scheme://user:password@` */
+  private val UserInfo = "([a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\\s:]*:[^/@\\s]*@".r
+
+  /** `password=…` in a JDBC URL or a query string */
+  private val Assignment = s"(?i)([?&;,\\s](?:[\\w.-]*(?:$SecretWords)[\\w.-]*|sig)=)[^&;,\\s\\])]+".r
+
+  private val DefaultSecret = "(?i)secret|password|token|access[.]?key"
+
+  def of(conf: SQLConf): Redaction = new Redaction(
+    options = conf.redactOptions(_),
+    secret = conf.getConfString("spark.redaction.regex", DefaultSecret).r,
+    strings = conf.stringRedactionPattern
+  )
+}

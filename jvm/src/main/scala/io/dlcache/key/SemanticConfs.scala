@@ -1,0 +1,75 @@
+package io.dlcache.key
+
+import scala.util.Try
+
+import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.internal.SQLConf
+
+/** The SQL configurations that change what a query returns and that analysis does not write into the plan's expressions.
+  * Everything else (memory, parallelism, broadcast thresholds, ...) leaves the key alone.
+  */
+private[key] object SemanticConfs {
+
+  private val Names: Seq[String] = Seq(
+    "spark.sql.ansi.enabled",
+    "spark.sql.avro.datetimeRebaseModeInRead",
+    "spark.sql.caseSensitive",
+    "spark.sql.charAsVarchar",
+    "spark.sql.columnNameOfCorruptRecord",
+    "spark.sql.csv.parser.columnPruning.enabled",
+    "spark.sql.decimalOperations.allowPrecisionLoss",
+    "spark.sql.files.ignoreCorruptFiles",
+    "spark.sql.files.ignoreMissingFiles",
+    "spark.sql.function.concatBinaryAsString",
+    "spark.sql.function.eltOutputAsString",
+    "spark.sql.json.enableExactStringParsing",
+    "spark.sql.json.enablePartialResults",
+    "spark.sql.jsonGenerator.ignoreNullFields",
+    "spark.sql.mapKeyDedupPolicy",
+    "spark.sql.parquet.binaryAsString",
+    "spark.sql.parquet.datetimeRebaseModeInRead",
+    "spark.sql.parquet.fieldId.read.enabled",
+    "spark.sql.parquet.fieldId.read.ignoreMissing",
+    "spark.sql.parquet.inferTimestampNTZ.enabled",
+    "spark.sql.parquet.int96AsTimestamp",
+    "spark.sql.parquet.int96RebaseModeInRead",
+    "spark.sql.parquet.int96TimestampConversion",
+    "spark.sql.parquet.mergeSchema",
+    "spark.sql.preserveCharVarcharTypeInfo",
+    "spark.sql.readSideCharPadding",
+    "spark.sql.session.timeZone",
+    "spark.sql.timestampType"
+  )
+
+  /** Configurations of this prefix restore an older behaviour: they count where they differ from their default. */
+  private val Legacy = "spark.sql.legacy."
+
+  /** What decides how rows are spread over partitions. It counts only for plans with seeded randomness: a seeded
+    * expression gives each partition its own sequence.
+    */
+  private val LayoutNames: Seq[String] = Seq(
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes",
+    "spark.sql.adaptive.coalescePartitions.enabled",
+    "spark.sql.adaptive.enabled",
+    "spark.sql.files.maxPartitionBytes",
+    "spark.sql.files.maxPartitionNum",
+    "spark.sql.files.minPartitionNum",
+    "spark.sql.files.openCostInBytes",
+    "spark.sql.leafNodeDefaultParallelism",
+    "spark.sql.shuffle.partitions"
+  )
+
+  def of(session: SparkSession): Map[String, String] = {
+    val defaults = new SQLConf
+    val legacy = session.conf.getAll.filter { case (name, value) =>
+      name.startsWith(Legacy) && !Try(defaults.getConfString(name)).toOption.contains(value)
+    }
+    valuesOf(session, Names) ++ legacy
+  }
+
+  def layoutOf(session: SparkSession): Map[String, String] =
+    valuesOf(session, LayoutNames) + ("spark.default.parallelism" -> session.sparkContext.defaultParallelism.toString)
+
+  private def valuesOf(session: SparkSession, names: Seq[String]): Map[String, String] =
+    names.flatMap(name => session.conf.getOption(name).filter(_ != null).map(name -> _)).toMap
+}
