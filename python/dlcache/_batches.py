@@ -1,0 +1,260 @@
+"""Batches from rows: gathered in super-batches by threads, ahead of the consumer and in its order.
+
+A super-batch is several steps of one epoch that are gathered at once, so that threads have megabytes to do between
+two looks at a queue. The pipeline owns its threads: they live from the first batch to the end of the iteration,
+however it ends, and an error in one of them is raised in the consumer.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ._columns import Gathered
+from ._errors import OptionError
+from ._fields import WEIGHT, NullPolicy
+from ._maps import prefault
+from ._memory import BufferPool, Bytes
+from ._order import Orders
+from ._rows import Rows
+from ._shards import ShardReader, Stretch
+from ._steps import Steps
+from ._values import Value
+
+SUPER_BATCH_BYTES = 4 << 20
+
+
+@dataclass
+class Metrics:
+    """What a loader has done so far.
+
+    rows, batches, bytes: delivered. consumer_wait_seconds: the consumer waited for data. reader_wait_seconds: data
+    that was ready waited for the consumer. seconds: from the first request for a batch to the last delivery, over all
+    iterations.
+    """
+
+    rows: int = 0
+    batches: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    consumer_wait_seconds: float = 0.0
+    reader_wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Steps `step .. step+steps-1` of an epoch."""
+
+    epoch: int
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Everything that decides what is in a batch: which rows, of which columns, in which order. Threads share it."""
+
+    reader: ShardReader
+    columns: tuple[int, ...]
+    names: tuple[str, ...]
+    nulls: NullPolicy
+    rows: Rows
+    orders: Orders
+    steps: Steps
+
+    def read(self, work: Work, pool: BufferPool) -> dict[str, Value]:
+        """The rows of this rank in some steps, one step after another."""
+        positions = self.steps.positions(work.step, work.steps)
+        weight = None
+        if len(positions) and int(positions[-1]) >= self.steps.rows:
+            weight = (positions < self.steps.rows).astype(np.float32)
+            positions = positions % self.steps.rows
+        ids = self.rows.at(self.orders.epoch(work.epoch).at(positions))
+        out = self.gather(ids, pool)
+        if self.steps.remainder == "mask":
+            out[WEIGHT] = np.ones(len(positions), np.float32) if weight is None else weight
+        return out
+
+    def gather(self, ids: np.ndarray[Any, np.dtype[np.int64]], pool: BufferPool) -> dict[str, Value]:
+        """Rows by their ids, with nulls as the policy says."""
+        gathered = self.reader.gather(ids, self.columns, pool)
+        out: dict[str, Value] = {}
+        for number, name in zip(self.columns, self.names, strict=True):
+            self.nulls.apply(name, gathered[number], out)
+        return out
+
+    def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]:
+        """The batches of some steps: parts of one super-batch, or views of the file where the order is the file's."""
+        if files is not None:
+            return [
+                self._view(Work(work.epoch, step, 1), pool, files) for step in range(work.step, work.step + work.steps)
+            ]
+        return self.cut(work, self.read(work, pool))
+
+    def cut(self, work: Work, rows: dict[str, Value]) -> list[dict[str, Value]]:
+        """The batches in the rows of some steps."""
+        size = self.steps.batch_size
+        return [
+            {name: value[at * size : at * size + self.steps.size(work.step + at)] for name, value in rows.items()}
+            for at in range(work.steps)
+        ]
+
+    def _view(self, work: Work, pool: BufferPool, files: EpochFiles) -> dict[str, Value]:
+        span = self.steps.span(work.step, 1)
+        first, last = (0, 0) if span is None else (span[0] + self.rows.start, span[1] + self.rows.start)
+        stretch = self.reader.stretch(first, last)
+        if stretch is None:
+            return self.read(work, pool)
+        file = files.get(work.epoch, stretch)
+        out: dict[str, Value] = {}
+        for number, name in zip(self.columns, self.names, strict=True):
+            value = self.reader.view(stretch, file, number)
+            if value is None:
+                gathered = self.reader.gather(np.arange(first, last), [number], pool)
+                self.nulls.apply(name, gathered[number], out)
+                continue
+            prefault(value)
+            self.nulls.apply(name, Gathered(value), out)
+        if self.steps.remainder == "mask":
+            out[WEIGHT] = np.ones(stretch.stop - stretch.start, np.float32)
+        return out
+
+
+class EpochFiles:
+    """Private mappings of shards for batches that are views of the file, made anew in each epoch.
+
+    A consumer may write into such a batch: only its own copy of those pages changes, and the next epoch reads the file.
+    """
+
+    def __init__(self, reader: ShardReader) -> None:
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._files: dict[tuple[int, int], Bytes] = {}
+
+    def get(self, epoch: int, stretch: Stretch) -> Bytes:
+        key = (epoch, stretch.shard)
+        with self._lock:
+            file = self._files.get(key)
+            if file is None:
+                file = self._files[key] = self._reader.maps.open(stretch.shard, private=True)
+                for old in sorted(self._files)[:-3]:
+                    del self._files[old]
+            return file
+
+
+@dataclass(eq=False)
+class Pipeline:
+    """One iteration: works in, batches out, in order.
+
+    threads: gather threads; 0 gathers in the consumer's thread. depth: how many super-batches may be under way or
+    ready. spare_bytes: of buffers kept for reuse. views: batches may be views of the file. transform: applied to each
+    batch, by at most `transform_threads` threads, in order if it is one.
+    """
+
+    source: Source
+    threads: int
+    depth: int
+    spare_bytes: int
+    views: bool
+    transform: Callable[[Work, dict[str, Value]], dict[str, Value]] | None
+    transform_threads: int
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def run(self, works: Iterable[Work]) -> Iterator[tuple[int, int, dict[str, Value]]]:
+        """Yields (epoch, step, batch)."""
+        self._pool = BufferPool(self.spare_bytes)
+        self._files = EpochFiles(self.source.reader) if self.views else None
+        started, process = time.perf_counter(), os.getpid()
+        before = self.metrics.seconds
+        try:
+            for work, batches in self._inline(works) if self.threads == 0 else self._threaded(works):
+                for number, batch in enumerate(batches):
+                    self._count(batch)
+                    self.metrics.seconds = before + time.perf_counter() - started
+                    yield work.epoch, work.step + number, batch
+                    if os.getpid() != process:
+                        raise OptionError("this iterator was begun before a fork; begin a new one in the child")
+                    batch = {}
+                batches.clear()
+        finally:
+            self._files = None
+
+    def _count(self, batch: dict[str, Value]) -> None:
+        self.metrics.batches += 1
+        value: Any = None
+        for value in batch.values():
+            self.metrics.bytes += size_of(value)
+        self.metrics.rows += 0 if value is None else len(value)
+
+    def _gather(self, work: Work) -> list[dict[str, Value]]:
+        return self.source.batches(work, self._pool, self._files)
+
+    def _finish(self, work: Work, batches: list[dict[str, Value]]) -> tuple[list[dict[str, Value]], float]:
+        if self.transform is not None:
+            for number in range(len(batches)):
+                batches[number] = self.transform(Work(work.epoch, work.step + number, 1), batches[number])
+        return batches, time.perf_counter()
+
+    def _inline(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[dict[str, Value]]]]:
+        for work in works:
+            asked = time.perf_counter()
+            batches = self._gather(work)
+            if self.transform is not None:
+                batches, _ = self._finish(work, batches)
+            self.metrics.consumer_wait_seconds += time.perf_counter() - asked
+            yield work, batches
+
+    def _threaded(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[dict[str, Value]]]]:
+        gatherers = ThreadPoolExecutor(self.threads, "dlcache-gather")
+        transformers = ThreadPoolExecutor(self.transform_threads, "dlcache-transform") if self.transform else None
+        waiting: deque[tuple[Work, Future[tuple[list[dict[str, Value]], float]]]] = deque()
+
+        def submit(work: Work) -> None:
+            if transformers is None:
+                future = gatherers.submit(lambda: self._finish(work, self._gather(work)))
+            else:
+                gathered = gatherers.submit(self._gather, work)
+                future = transformers.submit(lambda: self._finish(work, gathered.result()))
+            waiting.append((work, future))
+
+        todo = iter(works)
+        try:
+            for work in todo:
+                submit(work)
+                if len(waiting) >= self.depth:
+                    break
+            while waiting:
+                work, future = waiting.popleft()
+                asked = time.perf_counter()
+                batches, ready = future.result()
+                del future
+                got = time.perf_counter()
+                self.metrics.consumer_wait_seconds += got - asked
+                self.metrics.reader_wait_seconds += max(0.0, asked - ready)
+                following = next(todo, None)
+                if following is not None:
+                    submit(following)
+                yield work, batches
+        finally:
+            for pool in (transformers, gatherers):
+                if pool is not None:
+                    pool.shutdown(wait=False, cancel_futures=True)
+            for pool in (transformers, gatherers):
+                if pool is not None:
+                    pool.shutdown(wait=True)
+
+
+def size_of(value: Value) -> int:
+    """The bytes of a value."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    offsets = value.offsets
+    return int(offsets[-1] - offsets[0]) * (1 if not hasattr(value, "values") else value.values.itemsize)

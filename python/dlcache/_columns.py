@@ -1,0 +1,341 @@
+"""One column's way from its chunks to a batch: straight from the map where chunks are raw, decoded where not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ._chunks import ChunkTable
+from ._decode import Decoder, Mask
+from ._errors import ShardError
+from ._manifest import STORED_WIDTH, Column, Manifest
+from ._maps import Mapped
+from ._memory import BufferPool, copy_spans, items_at, void
+from ._values import Ragged, Strings, Value, concatenate, offsets_of, take_rows
+
+Int64s = npt.NDArray[np.int64]
+
+_LEAST_UNIT = 512
+_WIDE = 1 << 15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where rows lie: shard, row group in it, row in that; int64, one each for every row. And those shards, mapped."""
+
+    shard: Int64s
+    group: Int64s
+    row: Int64s
+    mapped: Mapped
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """A column of some rows. valid: False where a row is null; None if none can be. valid_elements: likewise for the
+    elements of a Ragged."""
+
+    value: Value
+    valid: Mask | None = None
+    valid_elements: Mask | None = None
+
+
+class ColumnReader(Protocol):
+    """How the rows of one column are read."""
+
+    def gather(self, places: Places, pool: BufferPool) -> Gathered: ...
+
+    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None: ...
+
+
+def column_reader(manifest: Manifest, number: int, decoder: Decoder) -> ColumnReader:
+    """The fastest reader that is right for all chunks of a column."""
+    column, table = manifest.columns[number], manifest.chunks[number]
+    if not table.all_raw or not len(table.offset):
+        return _Decoded(column, number, decoder)
+    if column.storage in ("string", "binary"):
+        return _RawStrings(column, table, manifest)
+    if column.stored_dtype == "bit":
+        return _Decoded(column, number, decoder) if column.storage == "ragged" else _RawBits(column, table)
+    if column.storage == "ragged":
+        return _RawRagged(column, table, manifest)
+    return _RawFixed(column, table)
+
+
+class _RawFixed:
+    """Rows of one width: one `take` over the memory of all shards.
+
+    Where the width and all offsets are multiples of a large power of two (or there is one chunk), rows are taken as
+    one or a few such units into a reused buffer. Otherwise one byte is the unit of address, and rows are taken as a
+    whole into new memory.
+    """
+
+    def __init__(self, column: Column, table: ChunkTable) -> None:
+        assert column.dtype is not None and column.stored_dtype is not None
+        self._table = table
+        self._stored = np.dtype(column.stored_dtype).newbyteorder("<")
+        self._dtype, self._tail = column.dtype, column.shape or ()
+        self._width = column.elements * self._stored.itemsize
+        unit = self._width & -self._width
+        for low in np.bitwise_or.reduce(table.offset, keepdims=True).tolist():
+            unit = min(unit, (low & -low) or unit, 4096)
+        if len(table.offset) == 1:
+            unit = self._width
+        self._unit = unit if unit == self._width or unit >= _LEAST_UNIT else 1
+        self._item = void(self._width if self._unit == 1 else self._unit)
+        self._bases: tuple[int, npt.NDArray[Any], Int64s, Int64s] | None = None
+
+    def gather(self, places: Places, pool: BufferPool) -> Gathered:
+        rows, unit, width = len(places), self._unit, self._width
+        if unit == 1 and width >= _WIDE:
+            return self._gather_wide(places, pool)
+        items, bases, first = self._memory(places.mapped)
+        index = bases.take(first.take(places.shard) + places.group if len(bases) > 1 else np.zeros(rows, np.int64))
+        if unit == 1:
+            index += places.row * width
+            taken = items[index].view(self._stored)
+        else:
+            parts = width // unit
+            index += places.row * parts if parts > 1 else places.row
+            if parts > 1:
+                index = (index[:, None] + np.arange(parts)).reshape(-1)
+            taken = pool.take(rows * width).view(self._item)
+            items.take(index, out=taken, mode="clip")
+            taken = taken.view(self._stored)
+        return self._gathered(taken, rows)
+
+    def _gather_wide(self, places: Places, pool: BufferPool) -> Gathered:
+        """Rows so wide that they are copied in blocks."""
+        rows, width = len(places), self._width
+        start = self._table.offset.take(self._table.first.take(places.shard) + places.group)
+        start += places.mapped.addresses.take(places.shard) + places.row * width
+        out = pool.take(rows * width)
+        copy_spans(start, np.full(rows, width, np.int64), out, np.arange(rows, dtype=np.int64) * width)
+        return self._gathered(out.view(self._stored), rows)
+
+    def _gathered(self, taken: npt.NDArray[Any], rows: int) -> Gathered:
+        if self._dtype != self._stored:
+            taken = taken.astype(self._dtype)
+        return Gathered(taken.reshape(rows, *self._tail))
+
+    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
+        at = int(self._table.offset[self._table.first[shard] + group])
+        part = file[at + start * self._width : at + stop * self._width].view(self._stored)
+        if self._dtype != self._stored:
+            part = part.astype(self._dtype)
+        return part.reshape(stop - start, *self._tail)
+
+    def _memory(self, mapped: Mapped) -> tuple[npt.NDArray[Any], Int64s, Int64s]:
+        """The items of all mapped shards as one array, and the index in it where each chunk starts."""
+        known = self._bases
+        if known is not None and known[0] == mapped.generation:
+            return known[1], known[2], known[3]
+        shard = np.repeat(np.arange(len(self._table.first)), _groups(self._table))
+        address = mapped.addresses[shard] + self._table.offset
+        there = mapped.addresses[shard] != 0
+        origin = int(address[there].min())
+        end = int((address + self._table.size)[there].max())
+        count = max(1, (end - origin - self._item.itemsize) // self._unit + 1)
+        bases = np.where(there, (address - origin) // self._unit, 0)
+        items = items_at(origin, count, self._item, self._unit)
+        self._bases = (mapped.generation, items, bases, self._table.first)
+        return items, bases, self._table.first
+
+
+def _groups(table: ChunkTable) -> Int64s:
+    """Row groups of each shard, of a table in which every shard has entries."""
+    return np.diff(np.append(table.first, len(table.offset)))
+
+
+class _RawBits:
+    """Booleans, packed from the lowest bit."""
+
+    def __init__(self, column: Column, table: ChunkTable) -> None:
+        self._table, self._elements, self._tail = table, column.elements, column.shape or ()
+
+    def gather(self, places: Places, pool: BufferPool) -> Gathered:
+        start = self._table.offset.take(self._table.first.take(places.shard) + places.group)
+        start += places.mapped.addresses.take(places.shard)
+        bit = (places.row * self._elements)[:, None] + np.arange(self._elements)
+        address = start[:, None] + (bit >> 3)
+        origin = int(address.min())
+        items = items_at(origin, int(address.max()) - origin + 1, np.dtype(np.uint8), 1)
+        taken = items.take((address - origin).reshape(-1))
+        taken >>= (bit & 7).astype(np.uint8).reshape(-1)
+        taken &= 1
+        return Gathered(taken.view(np.bool_).reshape(len(places), *self._tail))
+
+    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
+        at = int(self._table.offset[self._table.first[shard] + group])
+        low, high = start * self._elements, stop * self._elements
+        bits = np.unpackbits(file[at + (low >> 3) : at + ((high + 7) >> 3)], bitorder="little")
+        return bits[low & 7 : (low & 7) + high - low].view(np.bool_).reshape(stop - start, *self._tail)
+
+
+class _Indexed:
+    """What ragged and string columns share: the row index, and spans of bytes of different lengths."""
+
+    def __init__(self, column: Column, table: ChunkTable, manifest: Manifest) -> None:
+        self._column, self._table, self._paths = column, table, manifest.shards.paths
+
+    def _spans(self, places: Places) -> tuple[Int64s, Int64s, Int64s]:
+        """The address of each row's chunk, and where the row starts and ends by the row index, checked."""
+        entry = self._table.first.take(places.shard) + places.group
+        base = places.mapped.addresses.take(places.shard)
+        address = base + self._table.index.take(entry) + 4 * places.row
+        origin = int(address.min())
+        items = items_at(origin, int(address.max()) - origin + 5, void(4), 1)
+        start = items[address - origin].view("<i4").astype(np.int64)
+        stop = items[address - origin + 4].view("<i4").astype(np.int64)
+        self._check(start, stop, self._table.size.take(entry), places.shard)
+        return base + self._table.offset.take(entry), start, stop
+
+    def _view_spans(
+        self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.uint8], Int64s]:
+        """The chunk's bytes, and the row index of rows `start .. stop`, checked."""
+        entry = int(self._table.first[shard]) + group
+        at, size, index = (int(part[entry]) for part in (self._table.offset, self._table.size, self._table.index))
+        bounds = file[index + 4 * start : index + 4 * (stop + 1)].view(void(4)).view("<i4").astype(np.int64)
+        self._check(bounds[:-1], bounds[1:], np.full(stop - start, size), np.full(stop - start, shard))
+        return file[at : at + size], bounds
+
+    def _check(self, start: Int64s, stop: Int64s, size: Int64s, shard: Int64s) -> None:
+        wrong = (start < 0) | (stop < start) | (stop * self._entry_bytes > size)
+        if wrong.any():
+            raise ShardError(
+                f"the row index of column {self._column.name!r} in {self._paths[int(shard[wrong][0])]} leads out of "
+                "its chunk; the file is damaged, write the dataset again"
+            )
+
+    @property
+    def _entry_bytes(self) -> int:
+        return 1
+
+
+class _RawRagged(_Indexed):
+    """Rows of different lengths: the row index says where each starts."""
+
+    def __init__(self, column: Column, table: ChunkTable, manifest: Manifest) -> None:
+        super().__init__(column, table, manifest)
+        assert column.dtype is not None and column.stored_dtype is not None
+        self._dtype = column.dtype
+        self._stored = np.dtype(column.stored_dtype).newbyteorder("<")
+        self._width = STORED_WIDTH[column.stored_dtype]
+
+    @property
+    def _entry_bytes(self) -> int:
+        return self._width
+
+    def gather(self, places: Places, pool: BufferPool) -> Gathered:
+        base, start, stop = self._spans(places)
+        lengths = stop - start
+        offsets = offsets_of(lengths)
+        out = pool.take(int(offsets[-1]) * self._width)
+        copy_spans(base + start * self._width, lengths * self._width, out, offsets[:-1] * self._width)
+        values = out.view(self._stored)
+        return Gathered(Ragged(values if self._dtype == self._stored else values.astype(self._dtype), offsets))
+
+    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
+        chunk, bounds = self._view_spans(shard, group, start, stop, file)
+        values = chunk[bounds[0] * self._width : bounds[-1] * self._width].view(self._stored)
+        if self._dtype != self._stored:
+            values = values.astype(self._dtype)
+        return Ragged(values, bounds - bounds[0])
+
+
+class _RawStrings(_Indexed):
+    """Records of a 4-byte length and the bytes: two equal entries of the row index mean null."""
+
+    def gather(self, places: Places, pool: BufferPool) -> Gathered:
+        base, start, stop = self._spans(places)
+        return self._records(base + start, stop - start, pool)
+
+    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
+        return None
+
+    def _records(self, address: Int64s, sizes: Int64s, pool: BufferPool) -> Gathered:
+        valid = sizes > 0
+        if (sizes[valid] < 4).any():
+            raise ShardError(
+                f"column {self._column.name!r} has a record of less than 4 bytes; the file is damaged, write the "
+                "dataset again"
+            )
+        lengths = np.where(valid, sizes - 4, 0)
+        offsets = offsets_of(lengths)
+        out = pool.take(int(offsets[-1]))
+        copy_spans(address + 4, lengths, out, offsets[:-1])
+        return Gathered(
+            Strings(out, offsets, self._column.storage == "string"), None if not self._column.nulls else valid
+        )
+
+
+class _Decoded:
+    """Row groups decoded by pyarrow, each once as long as it stays in the decoder's memory."""
+
+    def __init__(self, column: Column, number: int, decoder: Decoder) -> None:
+        self._column, self._number, self._decoder = column, number, decoder
+
+    def gather(self, places: Places, pool: BufferPool) -> Gathered:
+        key = places.shard << 32 | places.group
+        by_chunk = np.argsort(key, kind="stable")
+        keys, firsts = np.unique(key[by_chunk], return_index=True)
+        parts = [
+            self._take(int(chunk) >> 32, int(chunk) & 0xFFFFFFFF, places.row[rows])
+            for chunk, rows in zip(keys, np.split(by_chunk, firsts[1:]), strict=False)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        back = np.empty_like(by_chunk)
+        back[by_chunk] = np.arange(len(by_chunk))
+        return take_gathered(concatenate_gathered(parts), back)
+
+    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
+        return None
+
+    def _take(self, shard: int, group: int, rows: Int64s) -> Gathered:
+        chunk = self._decoder.chunk(self._number, shard, group)
+        elements = None
+        if chunk.valid_elements is not None and isinstance(chunk.value, Ragged):
+            elements = Ragged(chunk.valid_elements, chunk.value.offsets).take(rows).values
+        valid = None if chunk.valid is None else chunk.valid[rows]
+        return Gathered(take_rows(chunk.value, rows), valid, elements)
+
+
+def concatenate_gathered(parts: list[Gathered]) -> Gathered:
+    """Gathered rows of one column, one part after another."""
+    valid = elements = None
+    if any(part.valid is not None for part in parts):
+        valid = np.concatenate([_mask(part.valid, len(part.value)) for part in parts])
+    if any(part.valid_elements is not None for part in parts):
+        elements = np.concatenate(
+            [_mask(part.valid_elements, len(part.value.values)) for part in parts if isinstance(part.value, Ragged)]
+        )
+    return Gathered(concatenate([part.value for part in parts]), valid, elements)
+
+
+def take_gathered(gathered: Gathered, rows: Int64s) -> Gathered:
+    """These rows of gathered rows, in this order."""
+    elements = None
+    if gathered.valid_elements is not None and isinstance(gathered.value, Ragged):
+        elements = Ragged(gathered.valid_elements, gathered.value.offsets).take(rows).values
+    valid = None if gathered.valid is None else gathered.valid[rows]
+    return Gathered(take_rows(gathered.value, rows), valid, elements)
+
+
+def _mask(mask: Mask | None, length: int) -> Mask:
+    return np.ones(length, bool) if mask is None else mask
+
+
+def empty(column: Column) -> Value:
+    """No rows of a column."""
+    if column.storage in ("string", "binary"):
+        return Strings(np.empty(0, np.uint8), np.zeros(1, np.int64), column.storage == "string")
+    if column.storage == "ragged":
+        return Ragged(np.empty(0, column.dtype), np.zeros(1, np.int64))
+    return np.empty((0, *(column.shape or ())), column.dtype or object)

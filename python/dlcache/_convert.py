@@ -1,0 +1,96 @@
+"""Batches as pandas DataFrames and Arrow tables, and back, for transforms that take those."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ._errors import OptionError, TransformError
+from ._values import Ragged, Strings, Value
+
+
+def to_pandas(batch: Mapping[str, Value]) -> Any:
+    """A DataFrame: columns of more than one dimension have an array in each row."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise OptionError("input='pandas' needs pandas; install it, or use input='dict'") from error
+    return pd.DataFrame({name: _series(value) for name, value in batch.items()})
+
+
+def _series(value: Value) -> Any:
+    if isinstance(value, Strings):
+        return value.to_numpy()
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return value
+    rows = np.empty(len(value), object)
+    for row in range(len(value)):
+        rows[row] = value[row]
+    return rows
+
+
+def from_pandas(frame: Any) -> dict[str, Value]:
+    """The columns of a DataFrame: arrays of one shape are stacked."""
+    if not hasattr(frame, "columns") or not hasattr(frame, "iloc"):
+        raise TransformError(
+            f"the transform returned {type(frame).__name__}; with input='pandas' it returns a DataFrame"
+        )
+    return {str(name): _unseries(frame[name].to_numpy(), str(name)) for name in frame.columns}
+
+
+def _unseries(column: npt.NDArray[Any], name: str) -> Value:
+    if not column.dtype.hasobject or not len(column) or isinstance(column[0], (str, bytes)):
+        return column
+    rows = [np.asarray(row) for row in column]
+    if len({row.shape for row in rows}) == 1:
+        return np.stack(rows)
+    if any(row.ndim != 1 for row in rows):
+        raise TransformError(f"the rows of field {name!r} have different shapes of more than one dimension")
+    lengths = np.array([len(row) for row in rows], np.int64)
+    return Ragged(np.concatenate(rows), np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def to_arrow(batch: Mapping[str, Value]) -> pa.Table:
+    """A Table: tensors as nested fixed-size lists, ragged columns as lists, over the batch's memory where possible."""
+    return pa.table({name: _arrow_array(value) for name, value in batch.items()})
+
+
+def _arrow_array(value: Value) -> pa.Array:
+    if isinstance(value, Strings):
+        return value.to_arrow()
+    if isinstance(value, Ragged):
+        return pa.LargeListArray.from_arrays(pa.array(value.offsets), pa.array(value.values))
+    array = pa.array(np.ascontiguousarray(value).reshape(-1))
+    for size in reversed(value.shape[1:]):
+        array = pa.FixedSizeListArray.from_arrays(array, size)
+    return array
+
+
+def from_arrow(table: Any) -> dict[str, Value]:
+    """The columns of a Table or RecordBatch."""
+    if isinstance(table, pa.RecordBatch):
+        table = pa.Table.from_batches([table])
+    if not isinstance(table, pa.Table):
+        raise TransformError(f"the transform returned {type(table).__name__}; with input='arrow' it returns a Table")
+    return {name: _numpy_value(table[name], name) for name in table.column_names}
+
+
+def _numpy_value(column: pa.ChunkedArray, name: str) -> Value:
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if array.null_count:
+        raise TransformError(f"field {name!r} has nulls; fill them in the transform")
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        lengths = array.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+        return Ragged(array.flatten().to_numpy(zero_copy_only=False), np.concatenate([[0], np.cumsum(lengths)]))
+    shape = [len(array)]
+    while pa.types.is_fixed_size_list(array.type):
+        shape.append(array.type.list_size)
+        array = array.flatten()
+    values: npt.NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    return values.reshape(shape)

@@ -1,0 +1,315 @@
+"""`load` and what it returns: a dataset, its numbers, its parts, and the ways out of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ._errors import OptionError, unknown_column
+from ._fields import NullPolicy, Nulls, field_of, select
+from ._loader import NumpyLoader
+from ._manifest import Manifest, parse
+from ._memory import BufferPool
+from ._options import PREFETCH_BYTES, LoaderOptions, Output
+from ._rows import Int64s, Rows, fractions_of, split_keys, split_rows
+from ._shards import ShardReader
+from ._steps import Remainder, Steps
+from ._store import MANIFESTS, Store, manifest_name
+from ._transform import TransformSpec
+from ._values import Field, Ragged, Strings, Value
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    version: int | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """The dataset at a path: its newest version, or the one asked for. Reads one small file, the manifest.
+
+    path: a local path, or a URI (`file:`, `s3:` or `s3a:`, `gs:`, `hdfs:`, `abfss:`). storage_options: handed to the
+    file system where the dataset is not local. Raises NotADatasetError, ManifestError, StorageError.
+    """
+    store = Store.of(path, storage_options)
+    newest = store.versions()[-1] if version is None else version
+    if isinstance(newest, bool) or not isinstance(newest, int) or newest < 1:
+        raise OptionError(f"version must be an integer of at least 1, not {newest!r}")
+    manifest = parse(store.manifest(newest), f"{store.path}/{MANIFESTS}/{manifest_name(newest)}")
+    if manifest.version != newest:
+        raise OptionError(f"{store.path}: the manifest of version {newest} says that it is version {manifest.version}")
+    return Dataset(store, manifest)
+
+
+class Dataset:
+    """One version of a dataset, or some of its rows and columns. Immutable; it reads nothing until asked for rows.
+
+    `load` makes one. It can be pickled: its path and version go, and which rows and columns it is.
+    """
+
+    def __init__(
+        self, store: Store, manifest: Manifest, rows: Rows | None = None, columns: Sequence[str] | None = None
+    ) -> None:
+        self.store = store
+        self.manifest = manifest
+        self.rows = rows if rows is not None else Rows(0, manifest.rows)
+        self._columns = tuple(columns) if columns is not None else tuple(column.name for column in manifest.columns)
+        self._reader: tuple[int, ShardReader] | None = None
+
+    # What it is
+
+    @property
+    def path(self) -> str:
+        """Where it is, as `load` was told."""
+        return self.store.path
+
+    @property
+    def version(self) -> int:
+        return self.manifest.version
+
+    @property
+    def key(self) -> str:
+        """The plan key's digest, 64 hexadecimal digits."""
+        return self.manifest.plan_key.digest
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its columns; a field `b` of a struct `a` is `a.b`."""
+        return self._columns
+
+    @cached_property
+    def schema(self) -> dict[str, Field]:
+        """Its columns as the fields of a batch: kind, dtype, and shape with the batch (None) first."""
+        return {name: field_of(self.manifest.column(name)) for name in self._columns}
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.rows)
+
+    def stats(self, column: str) -> dict[str, Any]:
+        """What the writer counted in a column, over all rows of the version: `nulls`, `null_elements`, and where known
+        `count`, `min`, `max`, `mean`, `variance`, `std` (numbers, or for small tensors arrays of the tensor's shape),
+        `classes`
+        (a dict from value to count) and `lengths` (least and greatest). Raises ColumnError."""
+        if column not in self._columns:
+            raise unknown_column(column, self._columns, "the dataset")
+        about = self.manifest.column(column)
+        out: dict[str, Any] = {"nulls": about.nulls, "null_elements": about.null_elements}
+        if about.lengths is not None:
+            out["lengths"] = about.lengths
+        for name, value in (about.statistics or {}).items():
+            if name == "classes":
+                out[name] = {entry[0]: entry[1] for entry in value}
+            elif isinstance(value, list):
+                out[name] = np.array([float(number) for number in value]).reshape(about.shape or (-1,))
+            else:
+                out[name] = float(value) if isinstance(value, str) else value
+        if "variance" in out:
+            out["std"] = np.sqrt(out["variance"]) if isinstance(out["variance"], np.ndarray) else out["variance"] ** 0.5
+        return out
+
+    def steps(self, batch_size: int, *, world_size: int = 1, remainder: Remainder | None = None) -> int:
+        """Steps of an epoch, the same on all ranks. `remainder` as in `numpy`."""
+        kept = remainder or ("exact" if world_size == 1 else "pad")
+        return Steps(len(self), batch_size, 0, world_size, kept).count
+
+    def __repr__(self) -> str:
+        lines = [f"Dataset({self.path!r}, version {self.version}, {len(self):,} rows, key {self.key[:12]})"]
+        for field in self.schema.values():
+            shape = "" if len(field.shape) == 1 else f" {list(field.shape[1:])}".replace("None", "*")
+            what = field.kind if field.dtype.hasobject else str(field.dtype)
+            lines.append(f"  {field.name}: {what}{shape}{f' ({field.logical})' if field.logical else ''}")
+        return "\n".join(lines)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Dataset)
+            and (self.path, self.version, self._columns) == (other.path, other.version, other._columns)
+            and self.manifest.dataset_id == other.manifest.dataset_id
+            and np.array_equal(self.rows.at(np.arange(len(self.rows))), other.rows.at(np.arange(len(other.rows))))
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getstate__(self) -> dict[str, Any]:
+        whole = len(self.rows) == self.manifest.rows
+        return {
+            "store": self.store,
+            "version": self.version,
+            "rows": None if whole else self.rows,
+            "columns": self._columns,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        store: Store = state["store"]
+        text = store.manifest(state["version"])
+        manifest = parse(text, f"{store.path}/{MANIFESTS}/{manifest_name(state['version'])}")
+        Dataset.__init__(self, store, manifest, state["rows"], state["columns"])
+
+    # Parts of it
+
+    def select(self, columns: Sequence[str]) -> Dataset:
+        """The same rows with these columns only, in this order. Raises ColumnError."""
+        return self._part(self.rows, select(self.manifest, columns, self._columns))
+
+    def split(self, parts: Mapping[str, float], *, seed: int = 0, by: str | None = None) -> dict[str, Dataset]:
+        """Disjoint random parts, without rewriting: `split({"train": 0.8, "val": 0.2})`.
+
+        parts: names and fractions, at most 1 in all. by: rows that are equal in this column (integers, strings, bytes
+        or booleans) come into one part, the same one in every later version; sizes are then only about the fractions.
+        Without it they are exact. The same seed gives the same parts.
+        """
+        fractions = fractions_of(parts)
+        return dict(zip(fractions, self._positions(list(fractions.values()), seed, by), strict=True))
+
+    def folds(self, k: int, *, seed: int = 0, by: str | None = None) -> list[tuple[Dataset, Dataset]]:
+        """k pairs (train, val) for cross validation: every row is in exactly one val. `by` as in `split`."""
+        if isinstance(k, bool) or not isinstance(k, int) or k < 2:
+            raise OptionError(f"folds: k must be an integer of at least 2, not {k!r}")
+        held = [part.rows for part in self._positions([1 / k] * k, seed, by)]
+        ids = [rows.at(np.arange(len(rows), dtype=np.int64)) for rows in held]
+        everything = self.rows.at(np.arange(len(self), dtype=np.int64))
+        pairs = []
+        for val in ids:
+            kept = np.flatnonzero(~np.isin(everything, val, assume_unique=True))
+            pairs.append((self._part(self.rows.subset(kept)), self._part(Rows(0, self.manifest.rows).subset(val))))
+        return pairs
+
+    def since(self, version: int) -> Dataset:
+        """The rows that were added after `version`."""
+        if isinstance(version, bool) or not isinstance(version, int) or version < 0:
+            raise OptionError(f"since takes a version, an integer of at least 0, not {version!r}")
+        shards = self.manifest.shards
+        new = np.repeat(shards.version > version, shards.rows)
+        everything = self.rows.at(np.arange(len(self), dtype=np.int64))
+        return self._part(self.rows.subset(np.flatnonzero(new[everything])))
+
+    def _positions(self, fractions: list[float], seed: int, by: str | None) -> list[Dataset]:
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise OptionError(f"seed must be an integer of at least 0, not {seed!r}")
+        parts = split_rows(len(self), fractions, seed) if by is None else split_keys(self._keys(by), fractions, seed)
+        return [self._part(self.rows.subset(part)) for part in parts]
+
+    def _keys(self, column: str) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """A 64-bit number for each row, equal where the column is."""
+        if column not in self._columns:
+            raise unknown_column(column, self._columns, "by: the dataset")
+        value = self.gather(np.arange(len(self), dtype=np.int64), [column])[column]
+        if isinstance(value, Strings):
+            return _hashed(value)
+        if isinstance(value, Ragged) or value.ndim != 1 or value.dtype.kind not in "biu":
+            raise OptionError(f"by: column {column!r} has no integers, strings, bytes or booleans to split by")
+        return value.astype(np.int64).view(np.uint64)
+
+    def _part(self, rows: Rows, columns: Sequence[str] | None = None) -> Dataset:
+        part = Dataset(self.store, self.manifest, rows, self._columns if columns is None else columns)
+        part._reader = (os.getpid(), self.reader)
+        return part
+
+    # Its rows
+
+    @property
+    def reader(self) -> ShardReader:
+        """The reader of its shards: one for a process, shared by the dataset's parts and loaders."""
+        if self._reader is None or self._reader[0] != os.getpid():
+            self._reader = (os.getpid(), ShardReader(self.manifest, self.store))
+        return self._reader[1]
+
+    def gather(
+        self, positions: Sequence[int] | Int64s, columns: Sequence[str] | None = None, *, nulls: Nulls = "error"
+    ) -> dict[str, Value]:
+        """Rows by their positions (0 .. len-1, in any order, also repeated): arrays, `Ragged` and `Strings`."""
+        names = select(self.manifest, columns, self._columns)
+        policy = NullPolicy([self.manifest.column(name) for name in names], nulls)
+        at = np.asarray(positions, np.int64).reshape(-1)
+        if len(at) and not (int(at.min()) >= 0 and int(at.max()) < len(self)):
+            raise OptionError(f"positions must be in 0 .. {len(self) - 1}; got {int(at.min())} .. {int(at.max())}")
+        numbers = [self.manifest.index(name) for name in names]
+        gathered = self.reader.gather(self.rows.at(at), numbers, BufferPool(0))
+        out: dict[str, Value] = {}
+        for number, name in zip(numbers, names, strict=True):
+            policy.apply(name, gathered[number], out)
+        return out
+
+    def numpy(
+        self,
+        batch_size: int = 32,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        epochs: int | None = 1,
+        rank: int | None = None,
+        world_size: int | None = None,
+        remainder: Remainder | None = None,
+        columns: Sequence[str] | None = None,
+        output: Output = "dict",
+        transform: TransformSpec | Callable[[Any], Any] | None = None,
+        nulls: Nulls = "error",
+        shuffle_window: int | None = None,
+        threads: int | None = None,
+        prefetch: int = PREFETCH_BYTES,
+    ) -> NumpyLoader:
+        """Batches of NumPy arrays.
+
+        batch_size: rows of one rank's batch. shuffle: permute all rows, anew in each epoch, by `seed`. epochs: in one
+        iteration; None is endless. rank, world_size: the part of every global batch that this process takes; by
+        default of the environment variables RANK and WORLD_SIZE if both are set, else one rank. remainder: what
+        becomes of the rows after the last whole batch: `exact` (a short batch; the default for one rank), `pad`
+        (filled from the start of the epoch's order; the default for several), `mask` (so too, and `sample_weight` is
+        0 for the padding), `drop`. columns: their names; all by default. output: `dict`, `namedtuple`, or a tuple of
+        names such as ("features", "label"). transform: a TransformSpec, or a function on dicts of arrays. nulls:
+        `error`, a dict of fill values, or `mask` (adds `<column>_mask`, True where there is a value). shuffle_window:
+        mix rows only within windows of about so many rows, which come from whole row groups. threads: that gather;
+        min(4, cores) by default, 0 for none. prefetch: bytes that may be read ahead.
+
+        Booleans, integers and floats keep their dtypes. Dates are int32 days since 1970-01-01, timestamps int64
+        microseconds since 1970-01-01 UTC, decimals of at most 18 digits their unscaled integers (`schema` has the
+        scale), larger ones `decimal.Decimal` objects. Strings are arrays of `str`, binary values of `bytes`, arrays
+        of different lengths `Ragged`, all else Python objects.
+
+        Raises OptionError, ColumnError and NullValueError at once, ShardError and TransformError while iterating.
+        """
+        return NumpyLoader(
+            self,
+            LoaderOptions(
+                batch_size,
+                shuffle,
+                seed,
+                epochs,
+                rank,
+                world_size,
+                remainder,
+                columns,
+                output,
+                transform,
+                nulls,
+                shuffle_window,
+                threads,
+                prefetch,
+            ),
+        )
+
+    def torch(self, batch_size: int = 32, **options: Any) -> Any:
+        """Batches of PyTorch tensors: `dlcache.torch.loader`. Options as in `numpy`."""
+        from . import torch
+
+        return torch.loader(self, batch_size, **options)
+
+    def tf(self, batch_size: int = 32, **options: Any) -> Any:
+        """A `tf.data.Dataset` of batches: `dlcache.tf.dataset`. Options as in `numpy`."""
+        from . import tf
+
+        return tf.dataset(self, batch_size, **options)
+
+
+def _hashed(value: Strings) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """64 bits of BLAKE2 of each distinct value, the same on every machine."""
+    from hashlib import blake2b
+
+    encoded = value.to_arrow().dictionary_encode()
+    digests = [blake2b(item.as_buffer(), digest_size=8).digest() for item in encoded.dictionary]
+    codes: Int64s = encoded.indices.to_numpy().astype(np.int64)
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)[codes]

@@ -1,0 +1,327 @@
+"""Loaders: re-iterable, resumable streams of batches. `BatchLoader` is what all adapters stand on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._batches import SUPER_BATCH_BYTES, Metrics, Pipeline, Source, Work
+from ._errors import OptionError, StateError
+from ._fields import WEIGHT, NullPolicy, check_weight, select
+from ._memory import BufferPool
+from ._options import LoaderOptions, Shaper
+from ._order import Orders
+from ._steps import Steps
+from ._transform import Transform
+from ._values import Batch, Field, Strings, Value
+
+if TYPE_CHECKING:
+    from ._dataset import Dataset
+
+
+class BatchLoader:
+    """Batches of one rank, as often as they are asked for.
+
+    Each iteration is `epochs` epochs and begins with the epoch after the last one that was begun, whether or not that
+    was read to its end. Two iterations may go on at once. A loader has no thread of its own; an iteration has, from
+    its first batch to its end. It can be pickled: it holds the dataset's path and version, its options and its
+    position.
+
+    An adapter overrides `convert`, which makes of a batch's NumPy arrays, `Ragged` and `Strings` what its framework
+    takes; `output` is applied after it. `options`: those of `Dataset.numpy`.
+    """
+
+    def __init__(self, dataset: Dataset, options: LoaderOptions) -> None:
+        self.dataset = dataset
+        self.options = options
+        self._resolved = resolved = options.resolve()
+        self._steps = Steps(len(dataset), resolved.batch_size, resolved.rank, resolved.world_size, resolved.remainder)
+        self._names = select(dataset.manifest, options.columns, dataset.columns)
+        if resolved.remainder == "mask":
+            check_weight(self._names)
+        columns = [dataset.manifest.column(name) for name in self._names]
+        self._nulls = NullPolicy(columns, options.nulls)
+        fields = self._nulls.fields()
+        if resolved.remainder == "mask":
+            fields[WEIGHT] = Field(WEIGHT, "array", np.dtype(np.float32), (None,))
+        self._read_fields = fields
+        self._transform = None if resolved.transform is None else Transform(resolved.transform, fields)
+        self._metrics = Metrics()
+        self._next_epoch = 0
+        self._at: tuple[int, int, int] | None = None
+        self._resume: tuple[int, int, int] | None = None
+        self._iteration: object = None
+        if self._transform is None or resolved.transform is None or resolved.transform.edit_fields is not None:
+            _ = self._shaper
+
+    # What it yields
+
+    @property
+    def read_fields(self) -> Mapping[str, Field]:
+        """The fields of a batch before the transform, for batches of any size."""
+        return self._read_fields
+
+    @cached_property
+    def element_spec(self) -> dict[str, Field]:
+        """The fields of a batch by name, after the transform. The first size is the batch's: None if the last batch
+        can be shorter. If the transform declares nothing, it is called once, on the first rows."""
+        fields = self._read_fields
+        if self._transform is not None:
+            fields = self._transform.fields(lambda: self._sample)
+        rows = (
+            None if self._steps.remainder == "exact" and self._steps.rows % self._steps.batch_size else self.batch_size
+        )
+        return {name: field.with_rows(rows) for name, field in fields.items()}
+
+    @cached_property
+    def _sample(self) -> Batch:
+        if not len(self.dataset):
+            raise OptionError(
+                f"{self.dataset.path} has no rows to infer the transform's fields from; declare edit_fields"
+            )
+        return self._source.gather(self.dataset.rows.at(np.arange(min(2, len(self.dataset)))), BufferPool(0))
+
+    @cached_property
+    def _shaper(self) -> Shaper:
+        return Shaper(self.options.output, tuple(self.element_spec))
+
+    def convert(self, batch: Batch) -> Mapping[str, Any]:
+        """A batch as the framework takes it; called in the consumer's thread."""
+        return batch
+
+    def deliver(self, batch: Batch) -> Any:
+        """A batch as this loader yields it."""
+        return self._shaper(self.convert(batch))
+
+    # How much
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch of this rank."""
+        return self._steps.batch_size
+
+    @property
+    def steps(self) -> Steps:
+        """The steps of an epoch; its `count` is the same on all ranks."""
+        return self._steps
+
+    def __len__(self) -> int:
+        """Batches of an iteration: the steps of an epoch times `epochs`. Raises TypeError if `epochs` is None."""
+        if self._resolved.epochs is None:
+            raise TypeError("a loader with epochs=None has no length; steps.count is the length of an epoch")
+        return self._steps.count * self._resolved.epochs
+
+    # Iterating
+
+    def __iter__(self) -> Iterator[Any]:
+        begin, self._resume = self._resume or (self._next_epoch, self._next_epoch, 0), None
+        first, epoch, step = begin
+        self._next_epoch = max(self._next_epoch, epoch + 1)
+        self._at = begin
+        self._iteration = iteration = object()
+        return self._iterate(iteration, first, epoch, step)
+
+    def _iterate(self, iteration: object, first: int, epoch: int, step: int) -> Iterator[Any]:
+        pipeline = self._pipeline()
+        last = None if self._resolved.epochs is None else first + self._resolved.epochs
+        batches = pipeline.run(self.works(epoch, step, last))
+        try:
+            for at_epoch, at_step, batch in batches:
+                delivered = self.deliver(batch)
+                del batch
+                self._next_epoch = max(self._next_epoch, at_epoch + 1)
+                if self._iteration is iteration:
+                    done = at_step + 1 == self._steps.count
+                    self._at = (first, at_epoch + 1, 0) if done else (first, at_epoch, at_step + 1)
+                yield delivered
+                del delivered
+        finally:
+            batches.close()  # type: ignore[attr-defined]
+
+    def _pipeline(self) -> Pipeline:
+        resolved, rows = self._resolved, self.dataset.rows
+        work_bytes = max(1, self._super_steps * self.batch_size * self._row_bytes)
+        depth = max(1, min(max(2, 2 * resolved.threads), resolved.prefetch // work_bytes))
+        return Pipeline(
+            source=self._source,
+            threads=min(resolved.threads, depth),
+            depth=depth,
+            spare_bytes=2 * depth * work_bytes,
+            views=not self.options.shuffle and rows.ids is None and self.dataset.store.local is not None,
+            transform=None if self._transform is None else self._transformed,
+            transform_threads=1 if resolved.transform is None else resolved.transform.num_threads,
+            metrics=self._metrics,
+        )
+
+    def _transformed(self, work: Work, batch: dict[str, Value]) -> dict[str, Value]:
+        assert self._transform is not None
+        return self._transform(batch, f" at step {work.step} of epoch {work.epoch}")
+
+    def works(self, epoch: int, step: int, last_epoch: int | None) -> Iterator[Work]:
+        """The super-batches from a position on, up to `last_epoch` (not in it)."""
+        count, at_once = self._steps.count, self._super_steps
+        while count and (last_epoch is None or epoch < last_epoch):
+            for start in range(step, count, at_once):
+                yield Work(epoch, start, min(at_once, count - start))
+            epoch, step = epoch + 1, 0
+
+    @cached_property
+    def _row_bytes(self) -> int:
+        """The bytes of a row, about."""
+        manifest = self.dataset.manifest
+        total = 0
+        for name in self._names:
+            column = manifest.column(name)
+            if column.storage in ("scalar", "tensor") and column.dtype is not None:
+                total += column.elements * column.dtype.itemsize
+            elif column.lengths is not None:
+                each = column.dtype.itemsize if column.dtype is not None else 1
+                total += min(sum(column.lengths) * each // 2, manifest.bytes // max(1, manifest.rows))
+        return total
+
+    @cached_property
+    def _super_steps(self) -> int:
+        """Steps gathered at once."""
+        return max(1, min(1024, SUPER_BATCH_BYTES // max(1, self.batch_size * self._row_bytes), self._steps.count))
+
+    @cached_property
+    def _source(self) -> Source:
+        resolved, dataset = self._resolved, self.dataset
+        blocks = None
+        if resolved.shuffle_window is not None:
+            blocks = dataset.rows.block_starts(dataset.manifest.shards.block_starts(0, len(dataset.manifest.shards)))
+        return Source(
+            reader=dataset.reader,
+            columns=tuple(dataset.manifest.index(name) for name in self._names),
+            names=self._names,
+            nulls=self._nulls,
+            rows=dataset.rows,
+            orders=Orders(
+                len(dataset),
+                shuffle=self.options.shuffle,
+                seed=resolved.seed,
+                window=resolved.shuffle_window,
+                block_starts=blocks,
+            ),
+            steps=self._steps,
+        )
+
+    # Any batch, by its number
+
+    def read(self, step: int, steps: int = 1, epoch: int = 0) -> dict[str, Value]:
+        """The rows of steps `step .. step+steps-1` of an epoch in one, not transformed. Changes no state."""
+        return self._source.read(self._work(step, steps, epoch), BufferPool(0))
+
+    def batches(self, step: int, steps: int = 1, epoch: int = 0) -> list[dict[str, Value]]:
+        """The batches of some steps of an epoch, transformed, not converted. Changes no state; threads may call it."""
+        work = self._work(step, steps, epoch)
+        batches = self._source.batches(work, BufferPool(0), None)
+        if self._transform is None:
+            return batches
+        return [self._transformed(Work(epoch, step + number, 1), batch) for number, batch in enumerate(batches)]
+
+    def batch_at(self, step: int, epoch: int = 0) -> Any:
+        """The batch of one step, as the loader yields it. Changes no state."""
+        return self.deliver(self.batches(step, 1, epoch)[0])
+
+    @property
+    def super_batch_steps(self) -> int:
+        """How many steps make a few megabytes, for those who call `read` and `batches`."""
+        return self._super_steps
+
+    def _work(self, step: int, steps: int, epoch: int) -> Work:
+        if not (step >= 0 and steps >= 1 and step + steps <= self._steps.count and epoch >= 0):
+            raise OptionError(
+                f"steps {step} .. {step + steps - 1} of epoch {epoch} do not exist; an epoch has {self._steps.count}"
+            )
+        return Work(epoch, step, steps)
+
+    # State
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the last begun iteration is, by what it has delivered: JSON values only, a few of them."""
+        first, epoch, step = self._resume or self._at or (self._next_epoch, self._next_epoch, 0)
+        if self._resolved.epochs is not None and epoch >= first + self._resolved.epochs:
+            first = epoch
+        return {
+            **self._identity(),
+            "global_batch": self._steps.global_batch,
+            "first_epoch": first,
+            "epoch": epoch,
+            "step": step,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Let the next iteration go on where `state` was taken. World size and batch size may differ, if the rows
+        already delivered are a whole number of the new global batches. Raises StateError."""
+        identity = self._identity()
+        for name, here in identity.items():
+            there = state.get(name)
+            if there != here:
+                raise StateError(
+                    f"the state is of a loader with {name}={there!r}, and this one has {here!r}; "
+                    "make the loader as it was made then"
+                )
+        position = state["step"] * state["global_batch"]
+        if position % self._steps.global_batch:
+            raise StateError(
+                f"{position} rows of the epoch were delivered, which is no whole number of global batches of "
+                f"{self._steps.global_batch} rows (batch_size x world_size); choose a batch_size that divides them"
+            )
+        step = position // self._steps.global_batch
+        first, epoch = state["first_epoch"], state["epoch"]
+        if step >= self._steps.count:
+            epoch, step = epoch + 1, 0
+        if self._resolved.epochs is not None and epoch >= first + self._resolved.epochs:
+            first = epoch
+        self._resume = (first, epoch, step)
+        self._next_epoch = epoch
+        self._iteration = None
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "dataset": self.dataset.manifest.dataset_id,
+            "version": self.dataset.version,
+            "rows": len(self.dataset),
+            "shuffle": self.options.shuffle,
+            "shuffle_window": self._resolved.shuffle_window,
+            "seed": self._resolved.seed,
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """What was delivered so far, and who waited for whom: rows, batches, bytes, seconds (of iterating, the
+        consumer's work included), consumer_wait_seconds, reader_wait_seconds, rows_per_second, bytes_per_second."""
+        counted = replace(self._metrics)
+        seconds = counted.seconds or float("inf")
+        return {
+            **vars(counted),
+            "rows_per_second": counted.rows / seconds,
+            "bytes_per_second": counted.bytes / seconds,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"dataset": self.dataset, "options": self.options, "state": self.state_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        type(self).__init__(self, state["dataset"], state["options"])
+        if (state["state"]["epoch"], state["state"]["step"]) != (0, 0):
+            self.load_state_dict(state["state"])
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({os.fspath(self.dataset.path)!r}, {self._steps.count} steps of {self.batch_size} "
+            f"rows, rank {self._steps.rank} of {self._steps.world_size}, shuffle={self.options.shuffle})"
+        )
+
+
+class NumpyLoader(BatchLoader):
+    """Batches of NumPy arrays: strings as arrays of `str` and binary values as arrays of `bytes` objects, rows of
+    different lengths as `Ragged`."""
+
+    def convert(self, batch: Batch) -> Mapping[str, Any]:
+        return {name: value.to_numpy() if isinstance(value, Strings) else value for name, value in batch.items()}

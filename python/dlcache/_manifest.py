@@ -1,0 +1,308 @@
+"""What is in a dataset: the manifest of docs/format.md, parsed and checked. Pure.
+
+A manifest is input from outside. Every number, shape and path in it is checked here, before anything uses it, so that
+the rest of the package can do arithmetic on it. What is wrong is a `ManifestError`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._chunks import ChunkTable, parse_chunks
+from ._errors import ManifestError, unknown_column
+from ._json import Fields
+
+FORMAT_VERSION = 1
+MAX_ROWS = 1 << 47
+
+STORAGES = frozenset(["scalar", "tensor", "ragged", "string", "binary", "nested"])
+STORED_WIDTH = {"int32": 4, "int64": 8, "float32": 4, "float64": 8}
+_STORED_AS = {
+    "bool": "bit",
+    "int8": "int32",
+    "int16": "int32",
+    "int32": "int32",
+    "int64": "int64",
+    "float32": "float32",
+    "float64": "float64",
+}
+_LOGICALS = frozenset(
+    ["date", "timestamp", "timestamp_ntz", "time", "decimal", "year-month-interval", "day-time-interval"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanKey:
+    """The identity of the query that the rows are the result of."""
+
+    scope: str
+    digest: str
+    application_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How one column is stored, over all shards: one entry of `columns` in docs/format.md, 2.1."""
+
+    name: str
+    path: tuple[str, ...]
+    storage: str
+    dtype: np.dtype[Any] | None
+    stored_dtype: str | None
+    shape: tuple[int, ...] | None
+    lengths: tuple[int, int] | None
+    logical: str | None
+    precision: int | None
+    scale: int | None
+    udt: str | None
+    nulls: int
+    null_elements: int
+    statistics: Mapping[str, Any] | None
+
+    @property
+    def elements(self) -> int:
+        """Elements of one row, for scalars and tensors."""
+        count = 1
+        for side in self.shape or ():
+            count *= side
+        return count
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """The shards, as one array for each attribute: there may be many."""
+
+    paths: tuple[str, ...]
+    version: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    bytes: npt.NDArray[np.int64]
+    crc32: npt.NDArray[np.int64]
+    row_group_rows: npt.NDArray[np.int64]
+    row_starts: npt.NDArray[np.int64]
+    """The first row id of each shard, and the number of rows at the end."""
+    group_starts: npt.NDArray[np.int64]
+    """The number of row groups before each shard, and of all at the end."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def block_starts(self, first: int, last: int) -> npt.NDArray[np.int64]:
+        """The first row id of each row group of shards `first .. last-1`, and where the last one ends."""
+        groups = np.diff(self.group_starts[first : last + 1])
+        shard = np.repeat(np.arange(first, last), groups)
+        number = np.arange(len(shard)) - np.repeat(self.group_starts[first:last] - self.group_starts[first], groups)
+        starts = self.row_starts[shard] + number * self.row_group_rows[shard]
+        return np.append(starts, self.row_starts[last])
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One version of a dataset."""
+
+    dataset_id: str
+    version: int
+    created_at: datetime
+    created_by: str
+    plan_key: PlanKey
+    explanation: Any
+    schema: Mapping[str, Any]
+    columns: tuple[Column, ...]
+    rows: int
+    bytes: int
+    shards: Shards
+    chunks: tuple[ChunkTable, ...]
+    options: Mapping[str, str]
+    ttl: timedelta | None
+
+    @cached_property
+    def _by_name(self) -> dict[str, int]:
+        return {column.name: number for number, column in enumerate(self.columns)}
+
+    def index(self, name: str) -> int:
+        """The number of the column `name`; ColumnError if there is none."""
+        number = self._by_name.get(name)
+        if number is None:
+            raise unknown_column(name, self._by_name, "the dataset")
+        return number
+
+    def column(self, name: str) -> Column:
+        return self.columns[self.index(name)]
+
+
+def parse(text: str | bytes, where: str) -> Manifest:
+    """The manifest in `text`, checked; `where` is its path, for messages. Raises ManifestError."""
+    try:
+        document = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{where} is not JSON: {error}; the file is damaged, write the dataset again") from error
+    top = Fields(document, where, "the manifest")
+    known = top.integer("format-version", 0)
+    if known != FORMAT_VERSION:
+        raise ManifestError(
+            f"{where} has format-version {known}, and this dlcache reads {FORMAT_VERSION}; "
+            "use the dlcache that wrote it"
+        )
+    columns = _columns(top)
+    shards = _shards(top, len(columns))
+    rows = top.integer("rows", 0, MAX_ROWS)
+    size = top.integer("bytes", 0)
+    if rows != int(shards.row_starts[-1]):
+        raise top.error(f"rows is {rows}, and its shards have {int(shards.row_starts[-1])}")
+    if size != int(shards.bytes.sum()):
+        raise top.error(f"bytes is {size}, and its shards have {int(shards.bytes.sum())}")
+    schema = top.mapping("schema")
+    if schema.get("type") != "struct" or not isinstance(schema.get("fields"), list):
+        raise top.error("schema is not a struct in Spark's JSON")
+    chunks = parse_chunks(
+        [_chunk_lists(shard, len(columns), where) for shard in top.sequence("shards")], columns, shards, where
+    )
+    ttl = top.optional_integer("ttl-seconds", 0, 1 << 36)
+    options = top.mapping("options")
+    if not all(isinstance(value, str) for value in options.values()):
+        raise top.error("options has a value that is not a string")
+    return Manifest(
+        dataset_id=top.text("dataset-id"),
+        version=top.integer("version", 1),
+        created_at=_instant(top),
+        created_by=top.text("created-by"),
+        plan_key=_plan_key(top.child("plan-key")),
+        explanation=top.get("explanation"),
+        schema=schema,
+        columns=columns,
+        rows=rows,
+        bytes=size,
+        shards=shards,
+        chunks=chunks,
+        options=options,
+        ttl=None if ttl is None else timedelta(seconds=ttl),
+    )
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _instant(top: Fields) -> datetime:
+    text = top.text("created-at")
+    try:
+        instant = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise top.error(f"created-at is {text!r}, not a time such as 2026-11-23T08:15:30.123Z") from error
+    if instant.tzinfo is None:
+        raise top.error(f"created-at is {text!r}, without a time zone")
+    return instant
+
+
+def _plan_key(key: Fields) -> PlanKey:
+    digest = key.text("digest")
+    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+        raise key.error(f"digest is {digest!r}, not 64 hexadecimal digits")
+    return PlanKey(key.choice("scope", ("durable", "session", "user")), digest, key.optional_text("application-id"))
+
+
+def _columns(top: Fields) -> tuple[Column, ...]:
+    columns = tuple(_column(Fields(entry, top.where, f"column {n}")) for n, entry in enumerate(top.sequence("columns")))
+    names = {column.name for column in columns}
+    if len(names) != len(columns):
+        raise top.error("two columns have one name")
+    return columns
+
+
+def _column(entry: Fields) -> Column:
+    name = entry.text("name")
+    path = entry.texts("path")
+    if not path or ".".join(path) != name:
+        raise entry.error(f"name {name!r} is not its path {list(path)!r}")
+    storage = entry.choice("storage", STORAGES)
+    dtype = entry.optional_choice("dtype", _STORED_AS)
+    stored = entry.optional_choice("stored-dtype", ("bit", *STORED_WIDTH))
+    shape = entry.optional_integers("shape", 1)
+    lengths = entry.optional_integers("lengths", 0)
+    logical = entry.optional_choice("logical", _LOGICALS)
+    nulls, null_elements = entry.integer("nulls", 0), entry.integer("null-elements", 0)
+    if (dtype is None) != (stored is None) or (dtype is not None and _STORED_AS[dtype] != stored):
+        raise entry.error(f"dtype {dtype} is not stored as {stored}")
+    if storage in ("tensor", "ragged") and dtype is None:
+        raise entry.error(f"a {storage} column needs a dtype")
+    if storage == "scalar" and dtype is None and logical not in (None, "decimal"):
+        raise entry.error(f"a scalar of logical type {logical} needs a dtype")
+    if storage in ("string", "binary", "nested") and dtype is not None:
+        raise entry.error(f"a {storage} column has no dtype")
+    if (storage == "tensor") != (shape is not None):
+        raise entry.error(f"a {storage} column with shape {shape}")
+    if storage == "tensor" and (nulls or null_elements):
+        raise entry.error("a tensor column has nulls")
+    if lengths is not None and (len(lengths) != 2 or lengths[0] > lengths[1]):
+        raise entry.error(f"lengths {list(lengths)} is not [min, max]")
+    column = Column(
+        name=name,
+        path=path,
+        storage=storage,
+        dtype=None if dtype is None else np.dtype(dtype),
+        stored_dtype=stored,
+        shape=shape,
+        lengths=None if lengths is None else (lengths[0], lengths[1]),
+        logical=logical,
+        precision=entry.optional_integer("precision", 1, 38),
+        scale=entry.optional_integer("scale", -38, 38),
+        udt=entry.optional_choice("udt", ("ml", "mllib")),
+        nulls=nulls,
+        null_elements=null_elements,
+        statistics=entry.optional_mapping("statistics"),
+    )
+    if column.elements >= 1 << 31:
+        raise entry.error(f"shape {list(shape or ())} has more than 2^31 elements")
+    return column
+
+
+def _shards(top: Fields, columns: int) -> Shards:
+    entries = top.sequence("shards")
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise top.error("a shard is not an object")
+    paths = tuple(_shard_path(entry.get("path"), top) for entry in entries)
+    if len(set(paths)) != len(paths):
+        raise top.error("two shards have one path")
+    rows = top.column_of_integers(entries, "rows", 1, MAX_ROWS)
+    group = top.column_of_integers(entries, "row-group-rows", 1, (1 << 31) - 1)
+    size = top.column_of_integers(entries, "bytes", 12, 1 << 53)
+    if sum(rows.tolist()) > MAX_ROWS or sum(size.tolist()) >= 1 << 62:
+        raise top.error("its shards have more rows or bytes than a dataset can have")
+    groups = -(-rows // group)
+    if (groups > size).any():
+        raise top.error("a shard has more row groups than bytes")
+    return Shards(
+        paths=paths,
+        version=top.column_of_integers(entries, "version", 1),
+        rows=rows,
+        bytes=size,
+        crc32=top.column_of_integers(entries, "crc32", 0, (1 << 32) - 1),
+        row_group_rows=group,
+        row_starts=np.concatenate([[0], np.cumsum(rows)]).astype(np.int64),
+        group_starts=np.concatenate([[0], np.cumsum(groups)]).astype(np.int64),
+    )
+
+
+def _shard_path(path: Any, top: Fields) -> str:
+    """`data/<name>.parquet`: one folder, one plain name, nothing that leads elsewhere."""
+    if isinstance(path, str) and path.startswith("data/") and path.endswith(".parquet"):
+        name = path[5:]
+        if len(name) > 8 and not name.startswith(".") and not any(sign in name for sign in "/\\:\0"):
+            return path
+    raise top.error(f"a shard has the path {path!r}, which is not data/<name>.parquet")
+
+
+def _chunk_lists(shard: Mapping[str, Any], columns: int, where: str) -> Sequence[Any]:
+    chunks = shard.get("chunks")
+    if not isinstance(chunks, list) or len(chunks) != columns:
+        raise ManifestError(
+            f"{where}: chunks of shard {shard.get('path')!r} is not a list of one entry for each column"
+        )
+    return chunks

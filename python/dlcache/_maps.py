@@ -1,0 +1,134 @@
+"""Shards as memory: mapped when first asked for, a bounded number of them at a time."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ._errors import ShardError, StorageError
+from ._manifest import Shards
+from ._memory import address_of
+from ._store import Store, missing_shard, wrong_size
+from ._values import Ragged, Value
+
+Int64s = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Some shards in memory. They stay there for as long as this object lives.
+
+    addresses: of each shard's first byte, by shard number; 0 for those that are not mapped. generation: a number for
+    this very table of addresses.
+    """
+
+    addresses: Int64s
+    generation: int
+    files: tuple[Bytes, ...]
+
+
+class ShardMaps:
+    """The mapped shards of one dataset version. Threads may share it; so may a process and the children that it forks
+    while no thread is inside."""
+
+    def __init__(self, store: Store, shards: Shards, limit: int | None = None) -> None:
+        self._store, self._shards = store, shards
+        self.limit = limit or _file_limit()
+        self._lock = threading.Lock()
+        self._files: OrderedDict[int, Bytes] = OrderedDict()
+        self._addresses = np.zeros(len(shards), np.int64)
+        self._generation = 0
+
+    def require(self, shards: Int64s) -> Mapped:
+        """Map these shards (their numbers, each once, at most `limit`), those already mapped excepted."""
+        numbers = shards.tolist()
+        with self._lock:
+            missing = [number for number in numbers if number not in self._files]
+            if missing:
+                addresses = self._addresses.copy()
+                for number in missing:
+                    self._files[number] = file = self.open(number, private=False)
+                    addresses[number] = address_of(file)
+                wanted = set(numbers)
+                for number in list(self._files):
+                    if len(self._files) <= self.limit:
+                        break
+                    if number not in wanted:
+                        del self._files[number]
+                        addresses[number] = 0
+                self._addresses = addresses
+                self._generation += 1
+            if len(self._shards) > self.limit:
+                for number in numbers:
+                    self._files.move_to_end(number)
+            return Mapped(self._addresses, self._generation, tuple(self._files[number] for number in numbers))
+
+    def file(self, shard: int) -> Bytes:
+        """The bytes of one shard, read-only."""
+        return self.require(np.array([shard])).files[0]
+
+    def open(self, shard: int, *, private: bool) -> Bytes:
+        """A new mapping of a shard. A private one is writable, and what is written stays in it alone: neither the file
+        nor another mapping sees it. Raises ShardError if the file is missing or has not the length it should have."""
+        size = int(self._shards.bytes[shard])
+        descriptor = self._descriptor(self._shards.paths[shard], size)
+        try:
+            access = mmap.ACCESS_COPY if private else mmap.ACCESS_READ
+            return np.frombuffer(mmap.mmap(descriptor, size, access=access), np.uint8)
+        except OSError as error:
+            where = self._store.shard(self._shards.paths[shard])
+            raise StorageError(
+                f"cannot map {where}: {error}. {len(self._files)} shards are mapped; a higher `ulimit -n` allows more"
+            ) from error
+        finally:
+            os.close(descriptor)
+
+    def _descriptor(self, relative: str, size: int) -> int:
+        where = self._store.shard(relative)
+        if self._store.local is None:
+            return _spool(self._store.fetch(relative, size))
+        try:
+            descriptor = os.open(where, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        except FileNotFoundError as error:
+            raise missing_shard(where) from error
+        except OSError as error:
+            raise ShardError(f"cannot open {where}: {error}") from error
+        found = os.fstat(descriptor).st_size
+        if found != size:
+            os.close(descriptor)
+            raise wrong_size(where, found, size)
+        return descriptor
+
+
+def _spool(data: memoryview) -> int:
+    """A file without a name that holds `data`: a remote shard, so that it can be mapped like a local one."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        return os.dup(file.fileno())
+
+
+def _file_limit() -> int:
+    """How many shards may be mapped at once: a mapping holds a file descriptor, and others need some too."""
+    try:
+        import resource
+    except ImportError:
+        return 256
+    soft: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY:
+        return 4096
+    return max(16, min(4096, soft // 2))
+
+
+def prefault(value: Value) -> None:
+    """Bring the pages of a view of a file into memory, without holding the interpreter's lock."""
+    array = value if isinstance(value, np.ndarray) else value.values if isinstance(value, Ragged) else value.data
+    array.reshape(-1).view(np.uint8)[::4096].max(initial=0)

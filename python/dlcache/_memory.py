@@ -1,0 +1,145 @@
+"""Memory by address: strided views for gathering, and reused, aligned buffers to gather into."""
+
+from __future__ import annotations
+
+import mmap
+import weakref
+from collections import deque
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Int64s = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+ALIGNMENT = 64
+_HUGE_PAGE = 2 << 20
+_BLOCKS = (4096, 1024, 256, 64, 16, 4, 1)
+_PIECE_BYTES = 1 << 20
+
+
+class _Memory:
+    __slots__ = ("__array_interface__",)
+
+    def __init__(self, address: int, count: int, dtype: np.dtype[Any], stride: int) -> None:
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (address, True),
+            "shape": (count,),
+            "strides": (stride,),
+            "typestr": dtype.str,
+        }
+
+
+def address_of(array: npt.NDArray[Any]) -> int:
+    """The address of an array's first byte."""
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def items_at(origin: int, count: int, dtype: np.dtype[Any], stride: int) -> npt.NDArray[Any]:
+    """A read-only array of `count` items, one each `stride` bytes from address `origin` on.
+
+    It may span memory that is not there: only the items that are taken from it are read. So one `take` gathers from
+    any number of mapped files. The caller answers for it that those items lie in memory that stays mapped meanwhile.
+    """
+    return np.asarray(_Memory(origin, count, dtype, stride))
+
+
+def void(size: int) -> np.dtype[Any]:
+    """A dtype of `size` plain bytes: NumPy copies it without a look at its alignment."""
+    return np.dtype((np.void, size))
+
+
+def copy_spans(starts: Int64s, lengths: Int64s, out: Bytes, out_starts: Int64s) -> None:
+    """Copy `lengths[i]` bytes from address `starts[i]` to `out[out_starts[i]:]`, for all i, without a loop over them.
+
+    A span goes as whole blocks of the largest of a few sizes that fits into it, the last one aligned to its end. So a
+    block can overlap the one before, with equal bytes.
+    """
+    for number, block in enumerate(_BLOCKS):
+        chosen = lengths >= block
+        if number:
+            chosen &= lengths < _BLOCKS[number - 1]
+        rows = np.flatnonzero(chosen)
+        if rows.size:
+            _copy_blocks(starts[rows], lengths[rows], out, out_starts[rows], block)
+
+
+def _copy_blocks(starts: Int64s, lengths: Int64s, out: Bytes, out_starts: Int64s, block: int) -> None:
+    counts = -(-lengths // block)
+    first = np.cumsum(counts) - counts
+    row = np.repeat(np.arange(len(counts)), counts)
+    offset = np.minimum((np.arange(len(row)) - first[row]) * block, (lengths - block)[row])
+    origin = int(starts.min())
+    source = starts[row] - origin + offset
+    target = out_starts[row] + offset
+    items = items_at(origin, int(source.max()) + 1, void(block), 1)
+    slots = np.ndarray((len(out) - block + 1,), void(block), out, 0, (1,))
+    piece = max(1, _PIECE_BYTES // block)
+    for at in range(0, len(row), piece):
+        slots[target[at : at + piece]] = items[source[at : at + piece]]
+
+
+class BufferPool:
+    """Buffers that are used again once nothing refers to them any more.
+
+    A buffer comes back when the last view of it is gone, whoever held it: so memory that the consumer still has is
+    never written over. At most `spare` bytes of free buffers are kept. Safe to share between threads.
+    """
+
+    def __init__(self, spare: int) -> None:
+        self._spare = spare
+        self._free: deque[tuple[int, Any]] = deque()
+        self._held = 0
+
+    def take(self, size: int) -> Bytes:
+        """`size` bytes at an address that is a multiple of 64, with anything in them."""
+        if size < _HUGE_PAGE // 8:
+            whole = np.empty(size + ALIGNMENT, np.uint8)
+            start = -address_of(whole) % ALIGNMENT
+            return whole[start : start + size]
+        room = -(-size // _HUGE_PAGE) * _HUGE_PAGE
+        owner = self._reuse(room) or _huge(room)
+        buffer = np.frombuffer(owner, np.uint8)
+        weakref.finalize(buffer, _give_back, weakref.ref(self), room, owner).atexit = False
+        start = -address_of(buffer) % _HUGE_PAGE
+        return buffer[start : start + size]
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """An uninitialised array in a buffer of the pool."""
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        return self.take(size).view(dtype).reshape(shape)
+
+    def _reuse(self, room: int) -> Any:
+        for _ in range(len(self._free)):
+            try:
+                size, owner = self._free.popleft()
+            except IndexError:
+                return None
+            if size == room:
+                self._held -= room
+                return owner
+            self._free.append((size, owner))
+        return None
+
+    def _return(self, room: int, owner: Any) -> None:
+        if self._held + room <= self._spare:
+            self._held += room
+            self._free.append((room, owner))
+
+
+def _give_back(pool: weakref.ref[BufferPool], room: int, owner: Any) -> None:
+    there = pool()
+    if there is not None:
+        there._return(room, owner)
+
+
+def _huge(room: int) -> Any:
+    if not hasattr(mmap, "MAP_ANONYMOUS"):
+        return bytearray(room + _HUGE_PAGE)
+    memory = mmap.mmap(-1, room + _HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory

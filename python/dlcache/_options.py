@@ -1,0 +1,150 @@
+"""The options of a loader, checked before anything is read."""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ._errors import OptionError, unknown_column
+from ._fields import WEIGHT, Nulls
+from ._steps import REMAINDERS, Remainder
+from ._transform import TransformSpec, as_spec
+
+Output = str | tuple[str, ...]
+
+PREFETCH_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class LoaderOptions:
+    """What `Dataset.numpy`, `.torch` and `.tf` take; see `Dataset.numpy` for what each means."""
+
+    batch_size: int = 32
+    shuffle: bool = False
+    seed: int = 0
+    epochs: int | None = 1
+    rank: int | None = None
+    world_size: int | None = None
+    remainder: Remainder | None = None
+    columns: Sequence[str] | None = None
+    output: Output = "dict"
+    transform: TransformSpec | Callable[[Any], Any] | None = None
+    nulls: Nulls = "error"
+    shuffle_window: int | None = None
+    threads: int | None = None
+    prefetch: int = PREFETCH_BYTES
+
+    def resolve(self) -> Resolved:
+        """These options with their defaults filled in. Raises OptionError."""
+        rank, world_size = resolve_rank(self.rank, self.world_size)
+        remainder = self.remainder or ("exact" if world_size == 1 else "pad")
+        if remainder not in REMAINDERS:
+            raise OptionError(f"remainder must be one of {', '.join(REMAINDERS)}, not {remainder!r}")
+        for name, value in (("shuffle", self.shuffle),):
+            if not isinstance(value, bool):
+                raise OptionError(f"{name} must be True or False, not {value!r}")
+        window = _integer("shuffle_window", self.shuffle_window, 1)
+        if window is not None and not self.shuffle:
+            raise OptionError(f"shuffle_window={window} without shuffle=True; give both, or neither")
+        threads = _integer("threads", self.threads, 0)
+        return Resolved(
+            batch_size=_integer("batch_size", self.batch_size, 1) or 0,
+            seed=_integer("seed", self.seed, 0) or 0,
+            epochs=_integer("epochs", self.epochs, 1),
+            rank=rank,
+            world_size=world_size,
+            remainder=remainder,
+            transform=as_spec(self.transform),
+            shuffle_window=window,
+            threads=min(4, os.cpu_count() or 1) if threads is None else threads,
+            prefetch=_integer("prefetch", self.prefetch, 1) or 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Loader options after defaults."""
+
+    batch_size: int
+    seed: int
+    epochs: int | None
+    rank: int
+    world_size: int
+    remainder: Remainder
+    transform: TransformSpec | None
+    shuffle_window: int | None
+    threads: int
+    prefetch: int
+
+
+def _integer(name: str, value: Any, least: int) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value.__index__() < 1 << 63:
+        raise OptionError(f"{name} must be an integer of at least {least}, not {value!r}")
+    return int(value)
+
+
+def resolve_rank(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """Rank and world size: as given, else of RANK and WORLD_SIZE if the environment has both, else one rank."""
+    given = _integer("rank", rank, 0), _integer("world_size", world_size, 1)
+    if given[0] is not None and given[1] is not None:
+        if given[0] >= given[1]:
+            raise OptionError(f"rank must be below world_size={given[1]}, not {given[0]}")
+        return given[0], given[1]
+    found = _environment_rank()
+    if given == (None, None):
+        return found or (0, 1)
+    for name, value, other in (("rank", given[0], 0), ("world_size", given[1], 1)):
+        if value is not None and (found is None or found[other] != value):
+            where = "RANK and WORLD_SIZE are not set" if found is None else f"the environment says {found[other]}"
+            raise OptionError(f"{name}={value} was given alone, and {where}; give both rank and world_size")
+    assert found is not None
+    return found
+
+
+def _environment_rank() -> tuple[int, int] | None:
+    rank, world_size = os.environ.get("RANK"), os.environ.get("WORLD_SIZE")
+    if rank is None or world_size is None:
+        return None
+    try:
+        numbers = int(rank), int(world_size)
+    except ValueError as error:
+        raise OptionError(
+            f"RANK={rank!r} and WORLD_SIZE={world_size!r} are not integers; give rank and world_size"
+        ) from error
+    if not 0 <= numbers[0] < numbers[1]:
+        raise OptionError(f"RANK={rank} is not below WORLD_SIZE={world_size}; give rank and world_size")
+    return numbers
+
+
+class Shaper:
+    """What a loader yields for a batch: a dict, a namedtuple, or a tuple of chosen fields.
+
+    With a tuple of names and `remainder="mask"`, the weights come last: (features, label, sample_weight).
+    """
+
+    def __init__(self, output: Output, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+        self._make: Callable[[Mapping[str, Any]], Any]
+        if output == "dict":
+            self._make = dict
+        elif output == "namedtuple":
+            made = namedtuple("Batch", self._names, rename=True)  # type: ignore[misc]
+            self._make = lambda batch: made(*(batch[name] for name in self._names))
+        elif isinstance(output, (tuple, list)) and output and all(isinstance(name, str) for name in output):
+            for name in output:
+                if name not in self._names:
+                    raise unknown_column(name, self._names, "output: a batch")
+            chosen = tuple(output)
+            if WEIGHT in self._names and WEIGHT not in chosen:
+                chosen = (*chosen, WEIGHT)
+            self._make = lambda batch: tuple(batch[name] for name in chosen)
+        else:
+            raise OptionError(f"output must be 'dict', 'namedtuple' or a tuple of field names, not {output!r}")
+
+    def __call__(self, batch: Mapping[str, Any]) -> Any:
+        return self._make(batch)

@@ -1,0 +1,102 @@
+"""Rows from shards: any rows by their ids, or a range of rows as it lies in the file.
+
+A row id is turned into (shard, row group, row) by arithmetic. A column whose chunks are all raw is gathered straight
+from the mapped files, by one NumPy call over all of them; other columns come from decoded row groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._columns import ColumnReader, Gathered, Places, column_reader, concatenate_gathered, empty, take_gathered
+from ._decode import Decoder
+from ._errors import OptionError
+from ._manifest import Manifest
+from ._maps import ShardMaps
+from ._memory import BufferPool
+from ._store import Store
+from ._values import Value
+
+Int64s = npt.NDArray[np.int64]
+
+DECODED_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A range of rows that lies in one row group, as the file has them: rows `start .. stop-1` of it."""
+
+    shard: int
+    group: int
+    start: int
+    stop: int
+
+
+class ShardReader:
+    """The rows of one dataset version. Threads may share it. `decoded_bytes` bounds the decoded row groups it keeps."""
+
+    def __init__(self, manifest: Manifest, store: Store, decoded_bytes: int = DECODED_BYTES) -> None:
+        self.manifest = manifest
+        self.maps = ShardMaps(store, manifest.shards)
+        self._decoder = Decoder(manifest, self.maps, decoded_bytes)
+        self._readers: dict[int, ColumnReader] = {}
+
+    def column(self, number: int) -> ColumnReader:
+        reader = self._readers.get(number)
+        if reader is None:
+            reader = self._readers.setdefault(number, column_reader(self.manifest, number, self._decoder))
+        return reader
+
+    def gather(self, rows: Int64s, columns: Sequence[int], pool: BufferPool) -> dict[int, Gathered]:
+        """These rows (int64 ids, in any order, also repeated) of these columns (their numbers)."""
+        shards = self.manifest.shards
+        if not len(rows):
+            return {number: Gathered(empty(self.manifest.columns[number])) for number in columns}
+        if not 0 <= int(rows.min()) <= int(rows.max()) < self.manifest.rows:
+            raise OptionError(f"row ids must be in 0 .. {self.manifest.rows - 1}; got {rows.min()} .. {rows.max()}")
+        width: Any
+        if len(shards) == 1:
+            shard, local, width = np.zeros(len(rows), np.int64), rows, shards.row_group_rows[0]
+            needed = np.zeros(1, np.int64)
+        else:
+            shard = np.searchsorted(shards.row_starts, rows, side="right") - 1
+            local, width = rows - shards.row_starts.take(shard), shards.row_group_rows.take(shard)
+            needed = np.flatnonzero(np.bincount(shard))
+        if len(needed) > self.maps.limit:
+            return self._gather_in_parts(rows, shard, needed, columns, pool)
+        group = local // width
+        places = Places(shard, group, local - group * width, self.maps.require(needed))
+        return {number: self.column(number).gather(places, pool) for number in columns}
+
+    def _gather_in_parts(
+        self, rows: Int64s, shard: Int64s, needed: Int64s, columns: Sequence[int], pool: BufferPool
+    ) -> dict[int, Gathered]:
+        """More shards than may be mapped at once: some at a time, and then the rows put in order."""
+        by_shard = np.argsort(shard, kind="stable")
+        cuts = np.searchsorted(shard[by_shard], needed[self.maps.limit :: self.maps.limit])
+        parts = [self.gather(rows[part], columns, pool) for part in np.split(by_shard, cuts)]
+        back = np.empty_like(by_shard)
+        back[by_shard] = np.arange(len(by_shard))
+        return {
+            number: take_gathered(concatenate_gathered([part[number] for part in parts]), back) for number in columns
+        }
+
+    def stretch(self, start: int, stop: int) -> Stretch | None:
+        """Rows `start .. stop-1` as a part of one row group, if they are that."""
+        shards = self.manifest.shards
+        shard = int(np.searchsorted(shards.row_starts, start, side="right")) - 1
+        if stop <= start or stop > int(shards.row_starts[shard + 1]):
+            return None
+        first, size = int(shards.row_starts[shard]), int(shards.row_group_rows[shard])
+        group = (start - first) // size
+        at = first + group * size
+        return Stretch(shard, group, start - at, stop - at) if stop <= at + size else None
+
+    def view(self, stretch: Stretch, file: npt.NDArray[np.uint8], number: int) -> Value | None:
+        """A part of one column without a copy, from `file`, a mapping of its shard; None if that cannot be."""
+        return self.column(number).view(stretch.shard, stretch.group, stretch.start, stretch.stop, file)

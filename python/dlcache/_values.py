@@ -1,0 +1,182 @@
+"""What a column of a batch can be: a NumPy array, a `Ragged`, or `Strings`; and the `Field` that describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ._errors import OptionError
+from ._memory import address_of, copy_spans
+
+Int64s = npt.NDArray[np.int64]
+Kind = Literal["array", "ragged", "text", "bytes", "object"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of a batch.
+
+    kind: `array` (one NumPy array), `ragged` (`Ragged`: rows of different lengths), `text` and `bytes` (`Strings`),
+    `object` (a NumPy array of Python objects). dtype: of the values; `object` for `text`, `bytes` and `object`.
+    shape: with the batch first. None is a size that can differ: the batch where its last one may be short, and the
+    second of `ragged`. logical, precision, scale: what the numbers mean, see docs/format.md, 2.1.
+    """
+
+    name: str
+    kind: Kind
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+    logical: str | None = None
+    precision: int | None = None
+    scale: int | None = None
+
+    def with_rows(self, rows: int | None) -> Field:
+        """The same field for batches of `rows` rows."""
+        return Field(
+            self.name, self.kind, self.dtype, (rows, *self.shape[1:]), self.logical, self.precision, self.scale
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ragged:
+    """Rows of different lengths: row i is `values[offsets[i]:offsets[i+1]]`.
+
+    values: the elements of all rows, one after another. offsets: int64, rows + 1, ascending.
+    """
+
+    values: npt.NDArray[Any]
+    offsets: Int64s
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Int64s:
+        """Elements of each row, int64."""
+        return np.diff(self.offsets)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """A row as an array, or some rows (a slice of step 1) as a Ragged over the same memory."""
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                raise OptionError(f"a Ragged is sliced with step 1, not {step}")
+            return Ragged(*_part(self.values, self.offsets, start, stop))
+        row = range(len(self))[index]
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def to_padded(self, length: int | None = None, value: Any = 0) -> npt.NDArray[Any]:
+        """One array [rows, length] of the values' dtype: rows that are shorter are filled with `value`, rows that are
+        longer are cut. `length` is that of the longest row if not given."""
+        lengths = self.lengths
+        if length is None:
+            length = int(lengths.max(initial=0))
+        out = np.full((len(self), length), value, self.values.dtype)
+        width = self.values.dtype.itemsize
+        values = np.ascontiguousarray(self.values)
+        copy_spans(
+            self.offsets[:-1] * width + address_of(values),
+            np.minimum(lengths, length) * width,
+            out.reshape(-1).view(np.uint8),
+            np.arange(len(self), dtype=np.int64) * (length * width),
+        )
+        return out
+
+    def take(self, rows: Int64s) -> Ragged:
+        """These rows, in this order, as a new Ragged."""
+        return Ragged(*_take(self.values, self.offsets, rows))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strings:
+    """Strings or binary values: value i is the bytes `data[offsets[i]:offsets[i+1]]`.
+
+    data: uint8. offsets: int64, rows + 1, ascending. text: True if the bytes are UTF-8.
+    """
+
+    data: npt.NDArray[np.uint8]
+    offsets: Int64s
+    text: bool
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: slice) -> Strings:
+        """Some values (a slice of step 1) over the same memory."""
+        start, stop, step = index.indices(len(self))
+        if step != 1:
+            raise OptionError(f"Strings are sliced with step 1, not {step}")
+        return Strings(*_part(self.data, self.offsets, start, stop), self.text)
+
+    def take(self, rows: Int64s) -> Strings:
+        """These values, in this order, as new Strings."""
+        return Strings(*_take(self.data, self.offsets, rows), self.text)
+
+    def to_arrow(self) -> Any:
+        """A pyarrow array of type `large_string` or `large_binary` over the same memory."""
+        import pyarrow as pa
+
+        buffers = [
+            None,
+            pa.py_buffer(np.ascontiguousarray(self.offsets)),
+            pa.py_buffer(np.ascontiguousarray(self.data)),
+        ]
+        return pa.Array.from_buffers(pa.large_string() if self.text else pa.large_binary(), len(self), buffers)
+
+    def to_numpy(self) -> npt.NDArray[np.object_]:
+        """A NumPy array [rows] of `str` or `bytes` objects. Raises UnicodeDecodeError for text that is not UTF-8."""
+        array: npt.NDArray[np.object_] = self.to_arrow().to_numpy(zero_copy_only=False)
+        return array
+
+
+Value: TypeAlias = npt.NDArray[Any] | Ragged | Strings
+Batch: TypeAlias = Mapping[str, Value]
+
+
+def _part(values: npt.NDArray[Any], offsets: Int64s, start: int, stop: int) -> tuple[npt.NDArray[Any], Int64s]:
+    stop = max(start, stop)
+    part = offsets[start : stop + 1]
+    first, last = int(part[0]), int(part[-1])
+    return values[first:last], part - first if first else part
+
+
+def _take(values: npt.NDArray[Any], offsets: Int64s, rows: Int64s) -> tuple[npt.NDArray[Any], Int64s]:
+    lengths = np.diff(offsets)[rows]
+    out_offsets = offsets_of(lengths)
+    values = np.ascontiguousarray(values)
+    width = values.dtype.itemsize
+    out = np.empty(int(out_offsets[-1]), values.dtype)
+    copy_spans(
+        offsets[rows] * width + address_of(values), lengths * width, out.view(np.uint8), out_offsets[:-1] * width
+    )
+    return out, out_offsets
+
+
+def offsets_of(lengths: Int64s) -> Int64s:
+    """Where values of these lengths start when they lie one after another, and where the last one ends."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def concatenate(parts: list[Value]) -> Value:
+    """Values of one kind, one after another."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts)  # type: ignore[arg-type]
+    lengths = np.concatenate([np.diff(part.offsets) for part in parts if not isinstance(part, np.ndarray)])
+    if isinstance(first, Ragged):
+        return Ragged(np.concatenate([part.values for part in parts if isinstance(part, Ragged)]), offsets_of(lengths))
+    data = np.concatenate([part.data for part in parts if isinstance(part, Strings)])
+    return Strings(data, offsets_of(lengths), first.text)
+
+
+def take_rows(value: Value, rows: Int64s) -> Value:
+    """These rows of a value, in this order, copied."""
+    return value.take(rows, axis=0) if isinstance(value, np.ndarray) else value.take(rows)
