@@ -9,6 +9,9 @@ private[dlcache] object DlcacheErrors {
   def notADataset(path: String): DlcacheException =
     error("DLCACHE_NOT_A_DATASET")("path" -> path)
 
+  def rowGroupTooLarge(column: String, bytes: Long): DlcacheException =
+    error("DLCACHE_ROW_GROUP_TOO_LARGE")("column" -> column, "bytes" -> bytes.toString)
+
   def shardDamaged(path: String, reason: String, cause: Option[Throwable] = None): DlcacheException =
     error("DLCACHE_SHARD_DAMAGED", cause)("path" -> path, "reason" -> reason)
 

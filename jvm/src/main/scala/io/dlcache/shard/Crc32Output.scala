@@ -1,0 +1,89 @@
+package io.dlcache.shard
+
+import java.util.zip.CRC32
+
+import org.apache.hadoop.fs.FSDataOutputStream
+import org.apache.parquet.io.PositionOutputStream
+
+/** A file that is being written, with the CRC-32 of everything written so far. A range of bytes whose CRC-32 the caller
+  * knows already is not read again for it: CRCs combine.
+  */
+final private[shard] class Crc32Output(out: FSDataOutputStream) extends PositionOutputStream {
+  private val crc = new CRC32
+  private var known: KnownCrc = _
+  // The CRC of the bytes before those that `crc` has seen.
+  private var before = 0L
+  private var beforeBytes = 0L
+  private var position = 0L
+
+  /** The CRC-32 of all bytes. */
+  def value: Long = Crc32.combine(before, crc.getValue, position - beforeBytes)
+
+  /** The next write of exactly this range of this array has the given CRC. */
+  def announce(array: Array[Byte], offset: Int, length: Int, crc: Long): Unit =
+    known = KnownCrc(array, offset, length, crc)
+
+  override def getPos: Long = position
+
+  override def write(byte: Int): Unit = {
+    out.write(byte)
+    crc.update(byte)
+    position += 1
+  }
+
+  override def write(bytes: Array[Byte], offset: Int, length: Int): Unit = {
+    out.write(bytes, offset, length)
+    if (known != null && known.matches(bytes, offset, length)) {
+      before = Crc32.combine(value, known.crc, length.toLong)
+      position += length
+      beforeBytes = position
+      crc.reset()
+      known = null
+    } else {
+      crc.update(bytes, offset, length)
+      position += length
+    }
+  }
+
+  override def flush(): Unit = out.flush()
+  override def close(): Unit = out.close()
+
+  private case class KnownCrc(array: Array[Byte], offset: Int, length: Int, crc: Long) {
+    def matches(bytes: Array[Byte], start: Int, count: Int): Boolean =
+      (bytes eq array) && start == offset && count == length
+  }
+}
+
+private[shard] object Crc32 {
+  private val Polynomial = 0xedb88320L
+
+  /** The CRC-32 of a text of which `first` is the CRC of the head and `second` of the last `secondBytes` bytes: appending
+    * zeros is a linear map over GF(2), applied here by squaring the one for a single zero bit.
+    */
+  def combine(first: Long, second: Long, secondBytes: Long): Long =
+    if (secondBytes == 0) first
+    else {
+      val oneBit = Array.tabulate(32)(bit => if (bit == 0) Polynomial else 1L << (bit - 1))
+      var power = square(square(square(oneBit)))
+      var rest = secondBytes
+      var result = first
+      while (rest != 0) {
+        if ((rest & 1) != 0) result = times(power, result)
+        rest >>= 1
+        if (rest != 0) power = square(power)
+      }
+      result ^ second
+    }
+
+  private def times(matrix: Array[Long], vector: Long): Long = {
+    var sum = 0L
+    var bit = 0
+    while (bit < 32) {
+      if ((vector >>> bit & 1) != 0) sum ^= matrix(bit)
+      bit += 1
+    }
+    sum
+  }
+
+  private def square(matrix: Array[Long]): Array[Long] = matrix.map(times(matrix, _))
+}

@@ -1,0 +1,182 @@
+package io.dlcache.shard
+
+import java.util.Locale
+
+import io.dlcache.error.DlcacheErrors
+import org.apache.parquet.schema.MessageType
+import org.apache.spark.sql.types._
+
+/** How the rows of a DataFrame are laid out in shards: a pure decision from its schema, made on the driver.
+  *
+  * @param schema of the shards: vectors are arrays, floating types are cast, nothing else differs from the DataFrame's
+  * @param fields one for each field of the schema
+  */
+final private[dlcache] case class ShardLayout private (schema: StructType, fields: Seq[LayoutNode]) {
+
+  /** The manifest's columns: the leaves that are reached through structs only, in the order of the schema. */
+  val columns: Seq[LeafColumn] = fields.flatMap(_.leaves)
+
+  def message: MessageType = ParquetSchema.message(schema)
+}
+
+sealed private[dlcache] trait LayoutNode extends Serializable {
+  def leaves: Seq[LeafColumn]
+}
+
+final private[dlcache] case class StructLayout(fields: Seq[LayoutNode]) extends LayoutNode {
+  override def leaves: Seq[LeafColumn] = fields.flatMap(_.leaves)
+}
+
+/** One column of the manifest.
+  *
+  * @param path the field names from the top, more than one inside structs
+  * @param dataType in the shard's schema
+  * @param udt `ml` or `mllib` if the column is a vector
+  */
+final private[dlcache] case class LeafColumn(
+    path: Seq[String],
+    dataType: DataType,
+    strategy: ColumnStrategy,
+    udt: Option[String]
+) extends LayoutNode {
+  override def leaves: Seq[LeafColumn] = Seq(this)
+
+  /** Structs around the column: the definition level of a value of the column that is null. */
+  def structs: Int = path.size - 1
+}
+
+/** How a column is buffered and written. */
+sealed private[dlcache] trait ColumnStrategy extends Serializable
+
+private[dlcache] object ColumnStrategy {
+  final case class Scalar(value: ValueType) extends ColumnStrategy
+
+  /** Lists of values of fixed width, `depth` of them inside one another. */
+  final case class Lists(value: ValueType, depth: Int) extends ColumnStrategy
+  final case class Vector(value: ValueType) extends ColumnStrategy
+  case object Text extends ColumnStrategy
+  case object Binary extends ColumnStrategy
+
+  /** A decimal of more than 18 digits: one value per row, but none that NumPy has a type for. */
+  final case class LargeDecimal(precision: Int, scale: Int) extends ColumnStrategy
+  case object Nested extends ColumnStrategy
+}
+
+private[dlcache] object ShardLayout {
+  private val VectorTypes =
+    Map("org.apache.spark.ml.linalg.VectorUDT" -> "ml", "org.apache.spark.mllib.linalg.VectorUDT" -> "mllib")
+
+  /** @param dtype what floating columns are cast to (scalars, arrays, vectors, also inside structs); None keeps them
+    * @param caseSensitive whether Spark tells names apart that differ by case only (`spark.sql.caseSensitive`)
+    * @throws io.dlcache.error.DlcacheException `DLCACHE_UNSUPPORTED_COLUMN` for a column that cannot be stored
+    */
+  def of(schema: StructType, dtype: Option[FloatDtype], caseSensitive: Boolean = false): ShardLayout = {
+    if (schema.isEmpty)
+      throw DlcacheErrors.unsupportedColumn("*", schema.catalogString, "the DataFrame has no columns")
+    refuseDuplicates(Nil, schema, caseSensitive)
+    val resolved = schema.map(field => resolve(Seq(field.name), field, dtype, caseSensitive))
+    ShardLayout(StructType(resolved.map(_._1)), resolved.map(_._2))
+  }
+
+  private def resolve(
+      path: Seq[String],
+      field: StructField,
+      dtype: Option[FloatDtype],
+      caseSensitive: Boolean
+  ): (StructField, LayoutNode) = field.dataType match {
+    case struct: StructType =>
+      refuseEmpty(path, struct)
+      refuseDuplicates(path, struct, caseSensitive)
+      val resolved = struct.map(inner => resolve(path :+ inner.name, inner, dtype, caseSensitive))
+      (field.copy(dataType = StructType(resolved.map(_._1))), StructLayout(resolved.map(_._2)))
+    case other =>
+      val (dataType, strategy) = leaf(path, other, dtype, caseSensitive)
+      (field.copy(dataType = dataType), LeafColumn(path, dataType, strategy, vector(other)))
+  }
+
+  private def leaf(
+      path: Seq[String],
+      dataType: DataType,
+      dtype: Option[FloatDtype],
+      caseSensitive: Boolean
+  ): (DataType, ColumnStrategy) = dataType match {
+    case udt if vector(udt).isDefined && path.size == 1 =>
+      val value = ValueType.of(DoubleType, dtype).get
+      (ArrayType(value.dataType, containsNull = false), ColumnStrategy.Vector(value))
+    case array: ArrayType if elementValue(array, dtype).isDefined =>
+      val (value, depth) = elementValue(array, dtype).get
+      (withElement(array, value.dataType), ColumnStrategy.Lists(value, depth))
+    case d: DecimalType if d.precision > Decimal.MAX_LONG_DIGITS =>
+      (d, ColumnStrategy.LargeDecimal(d.precision, d.scale))
+    case text: StringType => (stringOf(text), ColumnStrategy.Text)
+    case BinaryType => (BinaryType, ColumnStrategy.Binary)
+    case other =>
+      ValueType.of(other, dtype) match {
+        case Some(value) => (value.dataType, ColumnStrategy.Scalar(value))
+        case None => (nested(path, other, caseSensitive), ColumnStrategy.Nested)
+      }
+  }
+
+  private def vector(dataType: DataType): Option[String] = VectorTypes.get(dataType.getClass.getName)
+
+  /** The innermost element of nested arrays, if it has a fixed width, and how many arrays there are around it. */
+  private def elementValue(array: ArrayType, dtype: Option[FloatDtype]): Option[(ValueType, Int)] =
+    array.elementType match {
+      case inner: ArrayType => elementValue(inner, dtype).map { case (value, depth) => (value, depth + 1) }
+      case element => ValueType.of(element, dtype).map((_, 1))
+    }
+
+  private def withElement(array: ArrayType, element: DataType): ArrayType = array.elementType match {
+    case inner: ArrayType => array.copy(elementType = withElement(inner, element))
+    case _ => array.copy(elementType = element)
+  }
+
+  /** The storage type of what lies inside arrays and maps; floating types stay as they are there. */
+  private def nested(path: Seq[String], dataType: DataType, caseSensitive: Boolean): DataType = dataType match {
+    case ArrayType(element, containsNull) =>
+      ArrayType(nested(path :+ "element", element, caseSensitive), containsNull)
+    case MapType(key, value, valueContainsNull) =>
+      MapType(
+        nested(path :+ "key", key, caseSensitive),
+        nested(path :+ "value", value, caseSensitive),
+        valueContainsNull
+      )
+    case struct: StructType =>
+      refuseEmpty(path, struct)
+      refuseDuplicates(path, struct, caseSensitive)
+      StructType(struct.map(f => f.copy(dataType = nested(path :+ f.name, f.dataType, caseSensitive))))
+    case text: StringType => stringOf(text)
+    case BinaryType => BinaryType
+    case d: DecimalType => d
+    case fixed if ValueType.of(fixed, None).isDefined => fixed
+    case udt if vector(udt).isDefined =>
+      refuse(path, udt, "vectors are stored at the top level only; select this one as a column of its own")
+    case udt: UserDefinedType[_] =>
+      refuse(path, udt, "user-defined types other than vectors have no Parquet type; convert it to plain columns")
+    case NullType =>
+      refuse(path, NullType, "a column without a type cannot be read back; cast it to the type it should have")
+    case other => refuse(path, other, "Parquet has no type for it that Spark reads back; cast it, or drop the column")
+  }
+
+  /** `char(n)` and `varchar(n)` are strings in files; a collation stays. */
+  private def stringOf(text: StringType): DataType = text match {
+    case _: CharType | _: VarcharType => StringType
+    case string => string
+  }
+
+  private def refuseEmpty(path: Seq[String], struct: StructType): Unit =
+    if (struct.isEmpty) refuse(path, struct, "Parquet cannot store a struct that has no fields; drop the column")
+
+  private def refuseDuplicates(path: Seq[String], struct: StructType, caseSensitive: Boolean): Unit = {
+    val names = struct.fieldNames.groupBy(name => if (caseSensitive) name else name.toLowerCase(Locale.ROOT))
+    struct.fields.find(field => names.values.exists(same => same.length > 1 && same.contains(field.name))).foreach {
+      field =>
+        val why =
+          "another field has the same name, or one that differs by case only, and Spark could not read both; rename one"
+        refuse(path :+ field.name, field.dataType, why)
+    }
+  }
+
+  private def refuse(path: Seq[String], dataType: DataType, reason: String): Nothing =
+    throw DlcacheErrors.unsupportedColumn(path.mkString("."), dataType.catalogString, reason)
+}

@@ -1,0 +1,136 @@
+package io.dlcache.shard
+
+import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
+import org.apache.spark.unsafe.Platform
+import org.apache.spark.unsafe.Platform.BYTE_ARRAY_OFFSET
+
+/** Copies values that are not null from Spark's rows and arrays into a buffer, as they will lie in the page (booleans one
+  * byte each until the flush packs them).
+  *
+  * @param width bytes of one value in the buffer
+  */
+sealed abstract private[dlcache] class ValueCopy(val width: Int) extends Serializable {
+
+  /** Copies the value of `from` at `ordinal` to `to(at)` and following. */
+  def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit
+
+  /** Copies `count` values that lie in memory as the elements of an `UnsafeArrayData` do. */
+  def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit
+}
+
+/** Values that an `UnsafeArrayData` holds byte for byte as the page will. */
+sealed abstract private[shard] class BulkCopy(width: Int) extends ValueCopy(width) {
+  final override def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit =
+    Platform.copyMemory(base, offset, to, BYTE_ARRAY_OFFSET + at, count.toLong * width)
+}
+
+private[shard] case object BooleanCopy extends BulkCopy(1) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    to(at) = if (from.getBoolean(ordinal)) 1 else 0
+}
+
+private[shard] case object IntCopy extends BulkCopy(4) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    Platform.putInt(to, BYTE_ARRAY_OFFSET + at, from.getInt(ordinal))
+}
+
+private[shard] case object LongCopy extends BulkCopy(8) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    Platform.putLong(to, BYTE_ARRAY_OFFSET + at, from.getLong(ordinal))
+}
+
+private[shard] case object FloatCopy extends BulkCopy(4) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    Platform.putFloat(to, BYTE_ARRAY_OFFSET + at, from.getFloat(ordinal))
+}
+
+private[shard] case object DoubleCopy extends BulkCopy(8) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    Platform.putDouble(to, BYTE_ARRAY_OFFSET + at, from.getDouble(ordinal))
+}
+
+final private[shard] class DecimalToLongCopy(precision: Int, scale: Int) extends BulkCopy(8) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    Platform.putLong(to, BYTE_ARRAY_OFFSET + at, from.getDecimal(ordinal, precision, scale).toUnscaledLong)
+}
+
+final private[shard] class DecimalToIntCopy(precision: Int, scale: Int) extends ValueCopy(4) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    Platform.putInt(to, BYTE_ARRAY_OFFSET + at, from.getDecimal(ordinal, precision, scale).toUnscaledLong.toInt)
+
+  override def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit = {
+    var i = 0
+    while (i < count) {
+      Platform.putInt(to, BYTE_ARRAY_OFFSET + at + 4L * i, Platform.getLong(base, offset + 8L * i).toInt)
+      i += 1
+    }
+  }
+}
+
+private[shard] case object ByteCopy extends ValueCopy(4) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    Platform.putInt(to, BYTE_ARRAY_OFFSET + at, from.getByte(ordinal).toInt)
+
+  override def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit = {
+    var i = 0
+    while (i < count) {
+      Platform.putInt(to, BYTE_ARRAY_OFFSET + at + 4L * i, Platform.getByte(base, offset + i).toInt)
+      i += 1
+    }
+  }
+}
+
+private[shard] case object ShortCopy extends ValueCopy(4) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    Platform.putInt(to, BYTE_ARRAY_OFFSET + at, from.getShort(ordinal).toInt)
+
+  override def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit = {
+    var i = 0
+    while (i < count) {
+      Platform.putInt(to, BYTE_ARRAY_OFFSET + at + 4L * i, Platform.getShort(base, offset + 2L * i).toInt)
+      i += 1
+    }
+  }
+}
+
+private[shard] case object DoubleToFloatCopy extends ValueCopy(4) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    Platform.putFloat(to, BYTE_ARRAY_OFFSET + at, from.getDouble(ordinal).toFloat)
+
+  override def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit = {
+    var i = 0
+    while (i < count) {
+      Platform.putFloat(to, BYTE_ARRAY_OFFSET + at + 4L * i, Platform.getDouble(base, offset + 8L * i).toFloat)
+      i += 1
+    }
+  }
+}
+
+private[shard] case object FloatToDoubleCopy extends ValueCopy(8) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    Platform.putDouble(to, BYTE_ARRAY_OFFSET + at, from.getFloat(ordinal).toDouble)
+
+  override def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit = {
+    var i = 0
+    while (i < count) {
+      Platform.putDouble(to, BYTE_ARRAY_OFFSET + at + 8L * i, Platform.getFloat(base, offset + 4L * i).toDouble)
+      i += 1
+    }
+  }
+}
+
+/** Spark counts nanoseconds of a day, and its Parquet files hold microseconds. */
+private[shard] case object TimeCopy extends ValueCopy(8) {
+  def micros(nanos: Long): Long = nanos / 1000
+
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
+    Platform.putLong(to, BYTE_ARRAY_OFFSET + at, micros(from.getLong(ordinal)))
+
+  override def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit = {
+    var i = 0
+    while (i < count) {
+      Platform.putLong(to, BYTE_ARRAY_OFFSET + at + 8L * i, micros(Platform.getLong(base, offset + 8L * i)))
+      i += 1
+    }
+  }
+}
