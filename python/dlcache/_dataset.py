@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+import warnings
+import weakref
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from ._errors import OptionError, unknown_column
+from ._explain import Explanation, explain_dataset
 from ._fields import NullPolicy, Nulls, field_of, select
+from ._files import Files
+from ._html import dataset_html
+from ._lifecycle import DatasetReport, delete, delete_at_exit
 from ._loader import NumpyLoader
 from ._manifest import Manifest, parse
 from ._memory import BufferPool
 from ._options import PREFETCH_BYTES, LoaderOptions, Output
+from ._reading import ReaderLease, own_leases
 from ._rows import Int64s, Rows, fractions_of, split_keys, split_rows
 from ._shards import ShardReader
 from ._steps import Remainder, Steps
 from ._store import MANIFESTS, Store, manifest_name
 from ._transform import TransformSpec
 from ._values import Field, Ragged, Strings, Value
+from ._verify import VerifyReport, verify_version
 
 
 def load(
@@ -58,6 +67,9 @@ class Dataset:
         self.rows = rows if rows is not None else Rows(0, manifest.rows)
         self._columns = tuple(columns) if columns is not None else tuple(column.name for column in manifest.columns)
         self._reader: tuple[int, ShardReader] | None = None
+        self._lease = ReaderLease(store, manifest.version)
+        weakref.finalize(self, self._lease.close)
+        self._at_exit: Callable[[], None] | None = None
 
     # What it is
 
@@ -123,6 +135,10 @@ class Dataset:
             what = field.kind if field.dtype.hasobject else str(field.dtype)
             lines.append(f"  {field.name}: {what}{shape}{f' ({field.logical})' if field.logical else ''}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The dataset as a notebook shows it: a table of its columns, with thumbnails of images."""
+        return dataset_html(self)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -209,6 +225,67 @@ class Dataset:
         part._reader = (os.getpid(), self.reader)
         return part
 
+    # Its life
+
+    def lease(self) -> ReaderLease:
+        """A lease on this version: while it is open, nobody deletes the shards. Loaders and `gather` take their own."""
+        return ReaderLease(self.store, self.version)
+
+    def hold(self) -> None:
+        """Take the dataset's own lease, or renew it: it lasts until `close`, the end of `with`, or of the process."""
+        self._lease.touch()
+
+    def __enter__(self) -> Dataset:
+        """Holds a lease until the end of the block, so that nobody deletes the dataset meanwhile."""
+        self.hold()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+        if self._at_exit is not None:
+            atexit.unregister(self._at_exit)
+            self._at_exit = None
+            self._delete(force=False, mine=own_leases(self.store))
+
+    def close(self) -> None:
+        """Give up the dataset's own lease. The dataset can still be read, and takes another then."""
+        self._lease.close()
+
+    def temporary(self) -> Dataset:
+        """Have the dataset deleted when its `with` block ends, or without one when this process ends. Returns itself:
+        `with dlcache.cache(df).temporary() as train: ...`"""
+        if self._at_exit is None:
+            self._at_exit = partial(delete_at_exit, Files(self.store), os.getpid())
+            atexit.register(self._at_exit)
+        return self
+
+    def delete(self, *, force: bool = False) -> DatasetReport:
+        """Delete the dataset: all its versions, and the directory if nothing foreign is in it. See docs/lifecycle.md.
+
+        Only files that dlcache wrote go; a warning names what stays. Raises InUseError if it is being read or written,
+        in this process or another, and not `force`; NotADatasetError if it is gone; StorageError.
+        """
+        self.close()
+        return self._delete(force=force, mine=frozenset())
+
+    def _delete(self, *, force: bool, mine: Collection[str]) -> DatasetReport:
+        report = delete(Files(self.store), force=force, mine=mine)
+        if report.foreign:
+            warnings.warn(
+                f"{self.path} has files that dlcache did not write, and they stay: {', '.join(report.foreign)}",
+                stacklevel=3,
+            )
+        return report
+
+    def verify(self, *, pages: bool = False) -> VerifyReport:
+        """Check every shard of this version against the manifest; see `dlcache.verify`."""
+        return verify_version(self.store, self.manifest, pages=pages)
+
+    def explain(self, other: Dataset | str | os.PathLike[str] | None = None) -> Explanation:
+        """What the plan key was made of, and, against another dataset or by default the nearest one that lies beside
+        this one, what is different. Shows itself when printed. Raises NotADatasetError, ManifestError."""
+        return explain_dataset(self.store, self.manifest, other.path if isinstance(other, Dataset) else other)
+
     # Its rows
 
     @property
@@ -222,6 +299,7 @@ class Dataset:
         self, positions: Sequence[int] | Int64s, columns: Sequence[str] | None = None, *, nulls: Nulls = "error"
     ) -> dict[str, Value]:
         """Rows by their positions (0 .. len-1, in any order, also repeated): arrays, `Ragged` and `Strings`."""
+        self.hold()
         names = select(self.manifest, columns, self._columns)
         policy = NullPolicy([self.manifest.column(name) for name in names], nulls)
         at = np.asarray(positions, np.int64).reshape(-1)

@@ -10,6 +10,7 @@ Every message names the thing, its value and the way out.
     ├── ColumnError (also KeyError)                 a column that is not there, or cannot be delivered as asked
     ├── NullValueError (also ValueError)            nulls in a column, and no word on what to do with them
     ├── TransformError                              a transform that failed, or did not return what it declared
+    ├── InUseError                                  a dataset that someone uses, and that was to be deleted
     ├── StateError (also ValueError)                a loader state that belongs to something else
     └── OptionError (also ValueError)               an argument that makes no sense
 """
@@ -53,6 +54,10 @@ class NullValueError(DlcacheError, ValueError):
 
 class TransformError(DlcacheError):
     """A transform that failed, or did not return what it declared."""
+
+
+class InUseError(DlcacheError):
+    """A dataset that live readers or writers use, and that was to be deleted without `force`."""
 
 
 class StateError(DlcacheError, ValueError):

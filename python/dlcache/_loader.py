@@ -130,8 +130,11 @@ class BatchLoader:
         pipeline = self._pipeline()
         last = None if self._resolved.epochs is None else first + self._resolved.epochs
         batches = pipeline.run(self.works(epoch, step, last))
+        lease = self.dataset.lease()
         try:
+            lease.touch()
             for at_epoch, at_step, batch in batches:
+                lease.touch()
                 delivered = self.deliver(batch)
                 del batch
                 self._next_epoch = max(self._next_epoch, at_epoch + 1)
@@ -142,6 +145,7 @@ class BatchLoader:
                 del delivered
         finally:
             batches.close()  # type: ignore[attr-defined]
+            lease.close()
 
     def _pipeline(self) -> Pipeline:
         resolved, rows = self._resolved, self.dataset.rows
@@ -215,10 +219,12 @@ class BatchLoader:
 
     def read(self, step: int, steps: int = 1, epoch: int = 0) -> dict[str, Value]:
         """The rows of steps `step .. step+steps-1` of an epoch in one, not transformed. Changes no state."""
+        self.dataset.hold()
         return self._source.read(self._work(step, steps, epoch), BufferPool(0))
 
     def batches(self, step: int, steps: int = 1, epoch: int = 0) -> list[dict[str, Value]]:
         """The batches of some steps of an epoch, transformed, not converted. Changes no state; threads may call it."""
+        self.dataset.hold()
         work = self._work(step, steps, epoch)
         batches = self._source.batches(work, BufferPool(0), None)
         if self._transform is None:

@@ -1,0 +1,180 @@
+"""The files of a dataset for those who delete: what is there, and one small act at a time. No decisions here."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ._errors import NotADatasetError, StorageError
+from ._layout import FOLDERS, MANIFESTS
+from ._store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something in a directory. path: relative to the dataset. modified: seconds since 1970, infinite if unknown.
+    A link is `other`: it is never followed."""
+
+    path: str
+    kind: Literal["file", "directory", "other"]
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The directory of one dataset, or a root with datasets in it."""
+
+    store: Store
+
+    @staticmethod
+    def of(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Files:
+        return Files(Store.of(path, storage_options))
+
+    @property
+    def path(self) -> str:
+        return self.store.path
+
+    def child(self, name: str) -> Files:
+        """The directory `name` in this one."""
+        local = None if self.store.local is None else os.path.join(self.store.local, name)
+        return Files(Store(f"{self.path.rstrip('/')}/{name}", local, self.store.storage_options))
+
+    def entries(self) -> list[Entry]:
+        """What lies in the directory and in those folders of it that a dataset has, sorted; other folders are not
+        looked into. Empty if the directory is not there."""
+        found = self.listing("")
+        for folder in FOLDERS:
+            found += self.listing(folder)
+        return sorted(found, key=lambda entry: entry.path)
+
+    def listing(self, folder: str) -> list[Entry]:
+        """What lies in one folder, unsorted; empty if it is not there, or is a link."""
+        with self._errors("list", folder):
+            try:
+                return self._local_listing(folder) if self.store.local is not None else self._remote_listing(folder)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def read(self, path: str) -> bytes | None:
+        """All bytes of a file, or None if it is not there."""
+        with self._errors("read", path):
+            try:
+                return self.store.read(path)
+            except FileNotFoundError:
+                return None
+
+    def has(self, path: str) -> bool:
+        """True if there is a file at `path`."""
+        with self._errors("look at", path):
+            if self.store.local is not None:
+                return os.path.isfile(self._at(path))
+            from pyarrow import fs
+
+            filesystem, root = self.store._filesystem()
+            return bool(filesystem.get_file_info(f"{root}/{path}").type == fs.FileType.File)
+
+    def put(self, path: str, data: bytes, temporary: str) -> None:
+        """Make the file, or replace it, whole at once. `temporary` is a name in the same folder.
+
+        A folder below `_dlcache` is made, `_dlcache` itself is not. Raises NotADatasetError where that is gone, and
+        OSError as the file system does.
+        """
+        if self.store.local is None:
+            filesystem, root = self.store._filesystem()
+            with filesystem.open_output_stream(f"{root}/{path}") as stream:
+                stream.write(data)
+            return
+        target, beside = self._at(path), self._at(temporary)
+        folder = os.path.dirname(target)
+        try:
+            if os.path.basename(folder) != MANIFESTS:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder)
+            with open(beside, "xb") as file:
+                file.write(data)
+            os.replace(beside, target)
+        except FileNotFoundError as error:
+            raise NotADatasetError(f"{self.path} is not there any more: {error}") from error
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+            raise
+
+    def remove(self, path: str) -> None:
+        """Delete a file; it is fine if it is gone."""
+        with self._errors("delete", path), contextlib.suppress(FileNotFoundError):
+            if self.store.local is not None:
+                os.unlink(self._at(path))
+            else:
+                filesystem, root = self.store._filesystem()
+                filesystem.delete_file(f"{root}/{path}")
+
+    def remove_directory(self, path: str) -> None:
+        """Delete a directory if it is there and empty."""
+        if self.store.local is not None:
+            try:
+                os.rmdir(self._at(path))
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY):
+                    raise StorageError(f"cannot delete {self._at(path)}: {error}") from error
+            return
+        with self._errors("delete", path), contextlib.suppress(FileNotFoundError):
+            if not self._remote_listing(path):
+                filesystem, root = self.store._filesystem()
+                filesystem.delete_dir(f"{root}/{path}".rstrip("/"))
+
+    def _at(self, path: str) -> str:
+        assert self.store.local is not None
+        return os.path.join(self.store.local, path) if path else self.store.local
+
+    def _local_listing(self, folder: str) -> list[Entry]:
+        if folder and os.path.islink(self._at(folder)):
+            return []
+        with os.scandir(self._at(folder)) as scan:
+            return [entry for item in scan if (entry := _local_entry(folder, item)) is not None]
+
+    def _remote_listing(self, folder: str) -> list[Entry]:
+        from pyarrow import fs
+
+        filesystem, root = self.store._filesystem()
+        base = f"{root}/{folder}".rstrip("/")
+        kinds: dict[Any, Literal["file", "directory"]] = {fs.FileType.File: "file", fs.FileType.Directory: "directory"}
+        return [
+            Entry(
+                _join(folder, info.base_name),
+                kinds.get(info.type, "other"),
+                info.size or 0,
+                float("inf") if info.mtime_ns is None else info.mtime_ns / 1e9,
+            )
+            for info in filesystem.get_file_info(fs.FileSelector(base))
+            if info.path.rstrip("/") != base
+        ]
+
+    @contextlib.contextmanager
+    def _errors(self, verb: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(f"cannot {verb} {self.path}{'/' if path else ''}{path}: {error}") from error
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _local_entry(folder: str, item: os.DirEntry[str]) -> Entry | None:
+    try:
+        status = item.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    mode = status.st_mode
+    kind: Literal["file", "directory", "other"] = (
+        "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "other"
+    )
+    return Entry(_join(folder, item.name), kind, status.st_size, status.st_mtime)

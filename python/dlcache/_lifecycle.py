@@ -1,0 +1,306 @@
+"""Deletion and garbage collection: takes a snapshot of what is there, lets `_gc` decide, and does it step by step."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from . import _gc
+from ._errors import DlcacheError, InUseError, ManifestError, NotADatasetError, OptionError, StorageError
+from ._files import Files
+from ._gc_model import (
+    DAY,
+    Deletion,
+    Kept,
+    LeaseFile,
+    Plan,
+    Policy,
+    Put,
+    Recheck,
+    Removal,
+    Remove,
+    RemoveDirectory,
+    Snapshot,
+    Version,
+)
+from ._layout import LEASES, MANIFESTS, kind_of, version_of
+from ._leases import parse_lease
+from ._manifest import Manifest, parse
+from ._processes import is_running, this_host
+from ._reading import drop_leases
+
+logger = logging.getLogger("dlcache")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReport:
+    """What `gc` or `delete` did in one directory, or would do.
+
+    removed: the files that went. kept: what would have gone but for a reason. foreign: files that dlcache did not
+    write; they stay. deleted: the dataset is gone, or would be. deferred: why files of
+    it stay until the next `gc`, if they do. problem: why the dataset could not be judged.
+    """
+
+    path: str
+    removed: tuple[Removal, ...]
+    kept: tuple[Kept, ...]
+    foreign: tuple[str, ...]
+    deleted: bool
+    deferred: str | None = None
+    problem: str | None = None
+
+    @property
+    def bytes(self) -> int:
+        """The size of the files that went."""
+        return sum(removal.bytes for removal in self.removed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON objects, lists, strings and numbers."""
+        return {
+            "path": self.path,
+            "deleted": self.deleted,
+            "bytes": self.bytes,
+            "removed": [{"path": r.path, "bytes": r.bytes, "reason": r.reason} for r in self.removed],
+            "kept": [{"path": k.path, "reason": k.reason} for k in self.kept],
+            "foreign": list(self.foreign),
+            "deferred": self.deferred,
+            "problem": self.problem,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class GcReport:
+    """What `gc` did, or would do with `dry_run`. skipped: what lies in the root and is not a dataset."""
+
+    root: str
+    dry_run: bool
+    datasets: tuple[DatasetReport, ...]
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """The size of the files that went."""
+        return sum(dataset.bytes for dataset in self.datasets)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Datasets that could not be judged, with the reason."""
+        return tuple(dataset.problem for dataset in self.datasets if dataset.problem is not None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON objects, lists, strings and numbers."""
+        return {
+            "root": self.root,
+            "dry-run": self.dry_run,
+            "bytes": self.bytes,
+            "datasets": [dataset.to_dict() for dataset in self.datasets],
+            "skipped": list(self.skipped),
+        }
+
+
+def gc(
+    root: str | os.PathLike[str],
+    *,
+    grace: timedelta | float = DAY,
+    retention: timedelta | float = DAY,
+    dry_run: bool = False,
+    force: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> GcReport:
+    """Delete what nobody needs any more from a dataset, or from all datasets right below `root`.
+
+    That is: datasets whose time to live has ended; session-keyed datasets whose Spark application has ended; versions
+    that were superseded longer than `retention` ago, with the shards that only they name; shards and temporary files
+    that no manifest names, older than `grace`; leases of processes that are gone; and what an interrupted deletion
+    left. What dlcache did not write stays, and so does what a live reader or writer uses, unless `force`.
+
+    grace and retention are timedeltas or seconds; both default to one day. dry_run deletes nothing.
+    Raises NotADatasetError if `root` is not there, StorageError if it cannot be listed or changed, OptionError for a
+    negative time.
+    """
+    policy = Policy(_span("grace", grace), _span("retention", retention), force)
+    files = Files.of(root, storage_options)
+    directories, skipped = datasets_in(files)
+    datasets = []
+    for dataset in directories:
+        now = datetime.now(timezone.utc)
+        plan = _gc.plan_gc(snapshot(dataset, now), now, policy)
+        if plan.is_ours:
+            datasets.append(_report(plan, None if dry_run else execute(dataset, plan, force=force)))
+        else:
+            skipped.append(plan.path)
+    return GcReport(files.path, dry_run, tuple(datasets), tuple(sorted(skipped)))
+
+
+def delete(
+    files: Files, *, force: bool = False, dry_run: bool = False, mine: Collection[str] = frozenset()
+) -> DatasetReport:
+    """Delete the dataset in a directory, all versions of it. mine: the paths of leases that do not count.
+
+    Raises NotADatasetError if it is none, InUseError if someone uses it and not `force`, StorageError.
+    """
+    found = snapshot(files, datetime.now(timezone.utc))
+    if not found.is_ours:
+        raise NotADatasetError(f"{files.path} is not a dlcache dataset, so nothing was deleted: it has no {MANIFESTS}/")
+    users = [] if force else found.without(mine).users()
+    if users:
+        raise InUseError(
+            f"{files.path} is in use by {'; '.join(sorted(lease.holder for lease in users))}. Wait until they have "
+            "ended, or delete it with force=True (dlcache rm --force)"
+        )
+    plan = _gc.plan_deletion(found, "deleted")
+    deferred = None if dry_run else execute(files, plan, force=force, mine=mine)
+    return _report(plan, deferred)
+
+
+def delete_at_exit(files: Files, pid: int) -> None:
+    """Delete a temporary dataset while the process `pid` ends; a fork of it does nothing."""
+    if os.getpid() != pid:
+        return
+    drop_leases()
+    try:
+        delete(files)
+    except DlcacheError as error:
+        logger.warning("a temporary dataset stays: %s", error)
+
+
+def datasets_in(files: Files) -> tuple[list[Files], list[str]]:
+    """The directories that can be datasets: this one, or those right below it; and the other things there.
+
+    Raises NotADatasetError if there is no such directory.
+    """
+    if files.store.local is not None and not os.path.isdir(files.store.local):
+        raise NotADatasetError(f"there is no directory {files.path}; give a dataset, or the root of your datasets")
+    listing = sorted(files.listing(""), key=lambda entry: entry.path)
+    if any(entry.path == MANIFESTS and entry.kind == "directory" for entry in listing):
+        return [files], []
+    directories = [files.child(entry.path) for entry in listing if entry.kind == "directory"]
+    return directories, [files.child(entry.path).path for entry in listing if entry.kind != "directory"]
+
+
+def snapshot(files: Files, now: datetime) -> Snapshot:
+    """What is in a directory: its files first, then what its leases, records of deletions and manifests say."""
+    entries = files.entries()
+    paths: dict[str | None, list[str]] = {}
+    for entry in entries:
+        if entry.kind == "file":
+            paths.setdefault(kind_of(entry.path), []).append(entry.path)
+    versions: list[Version] = []
+    damaged: dict[str, str] = {}
+    for path in sorted(paths.get("manifest", [])):
+        text = files.read(path)
+        if text is None:
+            continue
+        try:
+            versions.append(_version(parse(text, f"{files.path}/{path}"), path))
+        except ManifestError as error:
+            damaged[path] = str(error)
+    return Snapshot(
+        files.path,
+        tuple(entries),
+        tuple(versions),
+        damaged,
+        _leases(files, paths.get("lease", []), now),
+        tuple(deletion for path in paths.get("deletion", []) if (deletion := _deletion(files, path)) is not None),
+    )
+
+
+def execute(
+    files: Files, plan: Plan, *, force: bool, mine: Collection[str] = frozenset(), limit: int | None = None
+) -> str | None:
+    """Carry out a plan, step by step; with `limit` only its first steps, as a process that is killed then.
+
+    Returns None, or why it stopped in the middle: the next `gc` goes on from there. Raises StorageError.
+    """
+    for step in _gc.steps(plan, str(uuid.uuid4()), force=force)[:limit]:
+        match step:
+            case Put(path, data, temporary):
+                _put(files, path, data, temporary)
+            case Remove(path):
+                files.remove(path)
+            case RemoveDirectory(path):
+                files.remove_directory(path)
+            case Recheck():
+                stop = _newcomers(files, step, mine)
+                if stop is not None:
+                    return stop
+    return None
+
+
+def _put(files: Files, path: str, data: bytes, temporary: str) -> None:
+    try:
+        files.put(path, data, temporary)
+    except OSError as error:
+        raise StorageError(f"cannot write {files.path}/{path}, so nothing was deleted: {error}") from error
+
+
+def _newcomers(files: Files, step: Recheck, mine: Collection[str]) -> str | None:
+    """Who came while the manifests went: a reader whose lease is older than that is promised its shards."""
+    leases = [
+        entry.path for entry in files.listing(LEASES) if kind_of(entry.path) == "lease" and entry.path not in mine
+    ]
+    held = [file.lease for file in _leases(files, leases, datetime.now(timezone.utc)) if file.live and file.lease]
+    readers = [lease.holder for lease in held if lease.kind == "reader" and lease.version in step.versions]
+    if readers:
+        return f"{', '.join(sorted(readers))} came meanwhile; the next gc deletes what is left"
+    manifests = [entry.path for entry in files.listing(MANIFESTS) if kind_of(entry.path) == "manifest"]
+    if any(version_of(path) not in step.known for path in manifests):
+        return "a new version was published meanwhile; the next gc deletes what is left"
+    return None
+
+
+def _version(manifest: Manifest, path: str) -> Version:
+    if manifest.version != version_of(path):
+        raise ManifestError(f"{path} says that it is version {manifest.version}; the file was renamed or copied")
+    return Version(
+        manifest.version,
+        manifest.created_at,
+        manifest.plan_key.scope,
+        manifest.plan_key.digest,
+        manifest.plan_key.application_id,
+        manifest.ttl,
+        frozenset(manifest.shards.paths),
+    )
+
+
+def _leases(files: Files, paths: Iterable[str], now: datetime) -> tuple[LeaseFile, ...]:
+    host = this_host()
+    found = ((path, files.read(path)) for path in paths)
+    leases = ((path, parse_lease(text)) for path, text in found if text is not None)
+    return tuple(
+        LeaseFile(path, lease, lease is not None and lease.is_live(now, host, is_running)) for path, lease in leases
+    )
+
+
+def _deletion(files: Files, path: str) -> Deletion | None:
+    text = files.read(path)
+    if text is None:
+        return None
+    try:
+        members = json.loads(text)
+        versions, shards = members["versions"], members["shards"]
+        sound = all(type(version) is int for version in versions) and all(isinstance(shard, str) for shard in shards)
+    except (ValueError, RecursionError, LookupError, TypeError):
+        sound = False
+    if not sound:
+        return Deletion(path, frozenset(), frozenset())
+    return Deletion(path, frozenset(versions), frozenset(shards))
+
+
+def _report(plan: Plan, deferred: str | None) -> DatasetReport:
+    deleted = plan.whole and deferred is None
+    removals = plan.removals if deferred is None else tuple(r for r in plan.removals if kind_of(r.path) == "manifest")
+    return DatasetReport(plan.path, removals, plan.kept, plan.foreign, deleted, deferred, plan.problem)
+
+
+def _span(name: str, value: timedelta | float) -> timedelta:
+    span = value if isinstance(value, timedelta) else timedelta(seconds=value)
+    if span < timedelta(0):
+        raise OptionError(f"{name} is {value}; it must not be negative")
+    return span
