@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,21 +19,24 @@ from ._values import Ragged, Strings, Value, concatenate, offsets_of, take_rows
 
 Int64s = npt.NDArray[np.int64]
 
-_LEAST_UNIT = 512
+_UNIT = 512
 _WIDE = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Places:
-    """Where rows lie: shard, row group in it, row in that; int64, one each for every row. And those shards, mapped."""
+    """Where rows lie: their shard, their row group (counted over all shards), and the row in that; int64 each."""
 
     shard: Int64s
-    group: Int64s
+    chunk: Int64s
     row: Int64s
-    mapped: Mapped
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def part(self, rows: slice | Int64s) -> Places:
+        """Some of these places."""
+        return Places(self.shard[rows], self.chunk[rows], self.row[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +52,7 @@ class Gathered:
 class ColumnReader(Protocol):
     """How the rows of one column are read."""
 
-    def gather(self, places: Places, pool: BufferPool) -> Gathered: ...
+    def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered: ...
 
     def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None: ...
 
@@ -70,9 +74,9 @@ def column_reader(manifest: Manifest, number: int, decoder: Decoder) -> ColumnRe
 class _RawFixed:
     """Rows of one width: one `take` over the memory of all shards.
 
-    Where the width and all offsets are multiples of a large power of two (or there is one chunk), rows are taken as
-    one or a few such units into a reused buffer. Otherwise one byte is the unit of address, and rows are taken as a
-    whole into new memory.
+    Rows are taken into a reused buffer in units: of the whole width, where all chunks lie at multiples of it (or there
+    is one chunk), or of 512 bytes, where width and chunks are multiples of that. Otherwise one byte is the unit of
+    address, and rows are taken as a whole into new memory.
     """
 
     def __init__(self, column: Column, table: ChunkTable) -> None:
@@ -81,39 +85,35 @@ class _RawFixed:
         self._stored = np.dtype(column.stored_dtype).newbyteorder("<")
         self._dtype, self._tail = column.dtype, column.shape or ()
         self._width = column.elements * self._stored.itemsize
-        unit = self._width & -self._width
-        for low in np.bitwise_or.reduce(table.offset, keepdims=True).tolist():
-            unit = min(unit, (low & -low) or unit, 4096)
-        if len(table.offset) == 1:
-            unit = self._width
-        self._unit = unit if unit == self._width or unit >= _LEAST_UNIT else 1
+        common = math.gcd(int(np.bitwise_or.reduce(table.offset)), _UNIT)
+        if len(table.offset) == 1 or common % self._width == 0:
+            self._unit = self._width
+        else:
+            self._unit = _UNIT if common == _UNIT and self._width % _UNIT == 0 else 1
         self._item = void(self._width if self._unit == 1 else self._unit)
-        self._bases: tuple[int, npt.NDArray[Any], Int64s, Int64s] | None = None
+        self._memory: tuple[int, npt.NDArray[Any], Int64s] | None = None
 
-    def gather(self, places: Places, pool: BufferPool) -> Gathered:
+    def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
         rows, unit, width = len(places), self._unit, self._width
         if unit == 1 and width >= _WIDE:
-            return self._gather_wide(places, pool)
-        items, bases, first = self._memory(places.mapped)
-        index = bases.take(first.take(places.shard) + places.group if len(bases) > 1 else np.zeros(rows, np.int64))
+            return self._gather_wide(places, mapped, pool)
+        items, bases = self._mapped_items(mapped)
+        index = bases.take(places.chunk)
+        parts = width // unit
+        index += places.row * parts if parts > 1 else places.row
         if unit == 1:
-            index += places.row * width
-            taken = items[index].view(self._stored)
-        else:
-            parts = width // unit
-            index += places.row * parts if parts > 1 else places.row
-            if parts > 1:
-                index = (index[:, None] + np.arange(parts)).reshape(-1)
-            taken = pool.take(rows * width).view(self._item)
-            items.take(index, out=taken, mode="clip")
-            taken = taken.view(self._stored)
-        return self._gathered(taken, rows)
+            return self._gathered(items[index].view(self._stored), rows)
+        if parts > 1:
+            index = (index[:, None] + np.arange(parts)).reshape(-1)
+        taken = pool.take(rows * width)
+        items.take(index, out=taken.view(self._item), mode="clip")
+        return self._gathered(taken.view(self._stored), rows)
 
-    def _gather_wide(self, places: Places, pool: BufferPool) -> Gathered:
+    def _gather_wide(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
         """Rows so wide that they are copied in blocks."""
         rows, width = len(places), self._width
-        start = self._table.offset.take(self._table.first.take(places.shard) + places.group)
-        start += places.mapped.addresses.take(places.shard) + places.row * width
+        start = self._table.offset.take(places.chunk)
+        start += mapped.addresses.take(places.shard) + places.row * width
         out = pool.take(rows * width)
         copy_spans(start, np.full(rows, width, np.int64), out, np.arange(rows, dtype=np.int64) * width)
         return self._gathered(out.view(self._stored), rows)
@@ -130,11 +130,11 @@ class _RawFixed:
             part = part.astype(self._dtype)
         return part.reshape(stop - start, *self._tail)
 
-    def _memory(self, mapped: Mapped) -> tuple[npt.NDArray[Any], Int64s, Int64s]:
+    def _mapped_items(self, mapped: Mapped) -> tuple[npt.NDArray[Any], Int64s]:
         """The items of all mapped shards as one array, and the index in it where each chunk starts."""
-        known = self._bases
+        known = self._memory
         if known is not None and known[0] == mapped.generation:
-            return known[1], known[2], known[3]
+            return known[1], known[2]
         shard = np.repeat(np.arange(len(self._table.first)), _groups(self._table))
         address = mapped.addresses[shard] + self._table.offset
         there = mapped.addresses[shard] != 0
@@ -143,8 +143,8 @@ class _RawFixed:
         count = max(1, (end - origin - self._item.itemsize) // self._unit + 1)
         bases = np.where(there, (address - origin) // self._unit, 0)
         items = items_at(origin, count, self._item, self._unit)
-        self._bases = (mapped.generation, items, bases, self._table.first)
-        return items, bases, self._table.first
+        self._memory = (mapped.generation, items, bases)
+        return items, bases
 
 
 def _groups(table: ChunkTable) -> Int64s:
@@ -158,9 +158,8 @@ class _RawBits:
     def __init__(self, column: Column, table: ChunkTable) -> None:
         self._table, self._elements, self._tail = table, column.elements, column.shape or ()
 
-    def gather(self, places: Places, pool: BufferPool) -> Gathered:
-        start = self._table.offset.take(self._table.first.take(places.shard) + places.group)
-        start += places.mapped.addresses.take(places.shard)
+    def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
+        start = self._table.offset.take(places.chunk) + mapped.addresses.take(places.shard)
         bit = (places.row * self._elements)[:, None] + np.arange(self._elements)
         address = start[:, None] + (bit >> 3)
         origin = int(address.min())
@@ -183,10 +182,10 @@ class _Indexed:
     def __init__(self, column: Column, table: ChunkTable, manifest: Manifest) -> None:
         self._column, self._table, self._paths = column, table, manifest.shards.paths
 
-    def _spans(self, places: Places) -> tuple[Int64s, Int64s, Int64s]:
+    def _spans(self, places: Places, mapped: Mapped) -> tuple[Int64s, Int64s, Int64s]:
         """The address of each row's chunk, and where the row starts and ends by the row index, checked."""
-        entry = self._table.first.take(places.shard) + places.group
-        base = places.mapped.addresses.take(places.shard)
+        entry = places.chunk
+        base = mapped.addresses.take(places.shard)
         address = base + self._table.index.take(entry) + 4 * places.row
         origin = int(address.min())
         items = items_at(origin, int(address.max()) - origin + 5, void(4), 1)
@@ -232,8 +231,8 @@ class _RawRagged(_Indexed):
     def _entry_bytes(self) -> int:
         return self._width
 
-    def gather(self, places: Places, pool: BufferPool) -> Gathered:
-        base, start, stop = self._spans(places)
+    def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
+        base, start, stop = self._spans(places, mapped)
         lengths = stop - start
         offsets = offsets_of(lengths)
         out = pool.take(int(offsets[-1]) * self._width)
@@ -252,8 +251,8 @@ class _RawRagged(_Indexed):
 class _RawStrings(_Indexed):
     """Records of a 4-byte length and the bytes: two equal entries of the row index mean null."""
 
-    def gather(self, places: Places, pool: BufferPool) -> Gathered:
-        base, start, stop = self._spans(places)
+    def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
+        base, start, stop = self._spans(places, mapped)
         return self._records(base + start, stop - start, pool)
 
     def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
@@ -281,14 +280,10 @@ class _Decoded:
     def __init__(self, column: Column, number: int, decoder: Decoder) -> None:
         self._column, self._number, self._decoder = column, number, decoder
 
-    def gather(self, places: Places, pool: BufferPool) -> Gathered:
-        key = places.shard << 32 | places.group
-        by_chunk = np.argsort(key, kind="stable")
-        keys, firsts = np.unique(key[by_chunk], return_index=True)
-        parts = [
-            self._take(int(chunk) >> 32, int(chunk) & 0xFFFFFFFF, places.row[rows])
-            for chunk, rows in zip(keys, np.split(by_chunk, firsts[1:]), strict=False)
-        ]
+    def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
+        by_chunk = np.argsort(places.chunk, kind="stable")
+        firsts = np.unique(places.chunk[by_chunk], return_index=True)[1]
+        parts = [self._take(places.part(rows)) for rows in np.split(by_chunk, firsts[1:])]
         if len(parts) == 1:
             return parts[0]
         back = np.empty_like(by_chunk)
@@ -298,8 +293,10 @@ class _Decoded:
     def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
         return None
 
-    def _take(self, shard: int, group: int, rows: Int64s) -> Gathered:
-        chunk = self._decoder.chunk(self._number, shard, group)
+    def _take(self, places: Places) -> Gathered:
+        """Rows that lie in one chunk."""
+        rows = places.row
+        chunk = self._decoder.chunk(self._number, int(places.shard[0]), int(places.chunk[0]))
         elements = None
         if chunk.valid_elements is not None and isinstance(chunk.value, Ragged):
             elements = Ragged(chunk.valid_elements, chunk.value.offsets).take(rows).values

@@ -213,7 +213,7 @@ class Dataset:
         """A 64-bit number for each row, equal where the column is."""
         if column not in self._columns:
             raise unknown_column(column, self._columns, "by: the dataset")
-        value = self.gather(np.arange(len(self), dtype=np.int64), [column])[column]
+        value: Value = self.gather(np.arange(len(self), dtype=np.int64), [column])[column]
         if isinstance(value, Strings):
             return _hashed(value)
         if isinstance(value, Ragged) or value.ndim != 1 or value.dtype.kind not in "biu":
@@ -297,7 +297,7 @@ class Dataset:
 
     def gather(
         self, positions: Sequence[int] | Int64s, columns: Sequence[str] | None = None, *, nulls: Nulls = "error"
-    ) -> dict[str, Value]:
+    ) -> dict[str, Any]:
         """Rows by their positions (0 .. len-1, in any order, also repeated): arrays, `Ragged` and `Strings`."""
         self.hold()
         names = select(self.manifest, columns, self._columns)
@@ -306,7 +306,7 @@ class Dataset:
         if len(at) and not (int(at.min()) >= 0 and int(at.max()) < len(self)):
             raise OptionError(f"positions must be in 0 .. {len(self) - 1}; got {int(at.min())} .. {int(at.max())}")
         numbers = [self.manifest.index(name) for name in names]
-        gathered = self.reader.gather(self.rows.at(at), numbers, BufferPool(0))
+        gathered = self.reader.gather(self.reader.locate(self.rows.at(at)), numbers, BufferPool(0))
         out: dict[str, Value] = {}
         for number, name in zip(numbers, names, strict=True):
             policy.apply(name, gathered[number], out)

@@ -39,18 +39,19 @@ class Chunk:
 
 
 class Decoder:
-    """Decoded chunks by (column, shard, row group). Threads may share it: two that want one chunk decode it once."""
+    """Decoded chunks by (column, row group). Threads may share it: two that want one chunk decode it once."""
 
     def __init__(self, manifest: Manifest, maps: ShardMaps, budget: int) -> None:
         self._manifest, self._maps, self._budget = manifest, maps, budget
         self._lock = threading.Lock()
-        self._busy: dict[tuple[int, int, int], threading.Lock] = {}
-        self._chunks: OrderedDict[tuple[int, int, int], Chunk] = OrderedDict()
+        self._busy: dict[tuple[int, int], threading.Lock] = {}
+        self._chunks: OrderedDict[tuple[int, int], Chunk] = OrderedDict()
         self._bytes = 0
         self._footers: OrderedDict[int, pq.FileMetaData] = OrderedDict()
 
-    def chunk(self, column: int, shard: int, group: int) -> Chunk:
-        key = (column, shard, group)
+    def chunk(self, column: int, shard: int, number: int) -> Chunk:
+        """One chunk of a column; `number` counts the row groups of all shards."""
+        key = (column, number)
         with self._lock:
             found = self._chunks.get(key)
             if found is not None:
@@ -61,11 +62,11 @@ class Decoder:
             with self._lock:
                 found = self._chunks.get(key)
             if found is None:
-                found = self._decode(column, shard, group)
+                found = self._decode(column, shard, number - int(self._manifest.shards.group_starts[shard]))
                 self._keep(key, found)
         return found
 
-    def _keep(self, key: tuple[int, int, int], chunk: Chunk) -> None:
+    def _keep(self, key: tuple[int, int], chunk: Chunk) -> None:
         with self._lock:
             self._busy.pop(key, None)
             self._chunks[key] = chunk

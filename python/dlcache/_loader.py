@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._batches import SUPER_BATCH_BYTES, Metrics, Pipeline, Source, Work
+from ._batches import BLOCK_ROWS, SUPER_BATCH_BYTES, Metrics, Pipeline, Source, Work
 from ._errors import OptionError, StateError
 from ._fields import WEIGHT, NullPolicy, check_weight, select
 from ._memory import BufferPool
@@ -56,6 +56,7 @@ class BatchLoader:
         self._at: tuple[int, int, int] | None = None
         self._resume: tuple[int, int, int] | None = None
         self._iteration: object = None
+        self._process_source: tuple[int, Source] | None = None
         if self._transform is None or resolved.transform is None or resolved.transform.edit_fields is not None:
             _ = self._shaper
 
@@ -84,7 +85,7 @@ class BatchLoader:
             raise OptionError(
                 f"{self.dataset.path} has no rows to infer the transform's fields from; declare edit_fields"
             )
-        return self._source.gather(self.dataset.rows.at(np.arange(min(2, len(self.dataset)))), BufferPool(0))
+        return self._source.gather(np.arange(min(2, len(self.dataset))), BufferPool(0))
 
     @cached_property
     def _shaper(self) -> Shaper:
@@ -170,8 +171,10 @@ class BatchLoader:
         """The super-batches from a position on, up to `last_epoch` (not in it)."""
         count, at_once = self._steps.count, self._super_steps
         while count and (last_epoch is None or epoch < last_epoch):
-            for start in range(step, count, at_once):
-                yield Work(epoch, start, min(at_once, count - start))
+            while step < count:
+                steps = min(at_once - step % at_once, count - step)
+                yield Work(epoch, step, steps)
+                step += steps
             epoch, step = epoch + 1, 0
 
     @cached_property
@@ -193,8 +196,15 @@ class BatchLoader:
         """Steps gathered at once."""
         return max(1, min(1024, SUPER_BATCH_BYTES // max(1, self.batch_size * self._row_bytes), self._steps.count))
 
-    @cached_property
+    @property
     def _source(self) -> Source:
+        """What is read, with the locks and maps of this process: a child gets its own after a fork."""
+        process = os.getpid()
+        if self._process_source is None or self._process_source[0] != process:
+            self._process_source = (process, self._make_source())
+        return self._process_source[1]
+
+    def _make_source(self) -> Source:
         resolved, dataset = self._resolved, self.dataset
         blocks = None
         if resolved.shuffle_window is not None:
@@ -213,6 +223,7 @@ class BatchLoader:
                 block_starts=blocks,
             ),
             steps=self._steps,
+            block_steps=self._super_steps * max(1, BLOCK_ROWS // (self._super_steps * self.batch_size)),
         )
 
     # Any batch, by its number

@@ -46,6 +46,11 @@ class ShardMaps:
         self._files: OrderedDict[int, Bytes] = OrderedDict()
         self._addresses = np.zeros(len(shards), np.int64)
         self._generation = 0
+        self._complete: Mapped | None = None
+
+    def all(self) -> Mapped | None:
+        """All shards, if all are mapped and stay so."""
+        return self._complete
 
     def require(self, shards: Int64s) -> Mapped:
         """Map these shards (their numbers, each once, at most `limit`), those already mapped excepted."""
@@ -69,6 +74,8 @@ class ShardMaps:
             if len(self._shards) > self.limit:
                 for number in numbers:
                     self._files.move_to_end(number)
+            if len(self._files) == len(self._shards) <= self.limit:
+                self._complete = Mapped(self._addresses, self._generation, tuple(self._files.values()))
             return Mapped(self._addresses, self._generation, tuple(self._files[number] for number in numbers))
 
     def file(self, shard: int) -> Bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,34 +51,38 @@ class ShardReader:
             reader = self._readers.setdefault(number, column_reader(self.manifest, number, self._decoder))
         return reader
 
-    def gather(self, rows: Int64s, columns: Sequence[int], pool: BufferPool) -> dict[int, Gathered]:
-        """These rows (int64 ids, in any order, also repeated) of these columns (their numbers)."""
+    def locate(self, rows: Int64s) -> Places:
+        """Where these rows are (int64 ids, in any order, also repeated). Raises OptionError for ids that are none."""
         shards = self.manifest.shards
-        if not len(rows):
-            return {number: Gathered(empty(self.manifest.columns[number])) for number in columns}
-        if not 0 <= int(rows.min()) <= int(rows.max()) < self.manifest.rows:
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < self.manifest.rows:
             raise OptionError(f"row ids must be in 0 .. {self.manifest.rows - 1}; got {rows.min()} .. {rows.max()}")
-        width: Any
         if len(shards) == 1:
-            shard, local, width = np.zeros(len(rows), np.int64), rows, shards.row_group_rows[0]
-            needed = np.zeros(1, np.int64)
-        else:
-            shard = np.searchsorted(shards.row_starts, rows, side="right") - 1
-            local, width = rows - shards.row_starts.take(shard), shards.row_group_rows.take(shard)
-            needed = np.flatnonzero(np.bincount(shard))
-        if len(needed) > self.maps.limit:
-            return self._gather_in_parts(rows, shard, needed, columns, pool)
+            group = rows // shards.row_group_rows[0]
+            return Places(np.zeros(len(rows), np.int64), group, rows - group * shards.row_group_rows[0])
+        shard = np.searchsorted(shards.row_starts, rows, side="right") - 1
+        local, width = rows - shards.row_starts.take(shard), shards.row_group_rows.take(shard)
         group = local // width
-        places = Places(shard, group, local - group * width, self.maps.require(needed))
-        return {number: self.column(number).gather(places, pool) for number in columns}
+        return Places(shard, shards.group_starts.take(shard) + group, local - group * width)
+
+    def gather(self, places: Places, columns: Sequence[int], pool: BufferPool) -> dict[int, Gathered]:
+        """The rows at these places, of these columns (their numbers)."""
+        if not len(places):
+            return {number: Gathered(empty(self.manifest.columns[number])) for number in columns}
+        mapped = self.maps.all()
+        if mapped is None:
+            needed = np.flatnonzero(np.bincount(places.shard))
+            if len(needed) > self.maps.limit:
+                return self._gather_in_parts(places, needed, columns, pool)
+            mapped = self.maps.require(needed)
+        return {number: self.column(number).gather(places, mapped, pool) for number in columns}
 
     def _gather_in_parts(
-        self, rows: Int64s, shard: Int64s, needed: Int64s, columns: Sequence[int], pool: BufferPool
+        self, places: Places, needed: Int64s, columns: Sequence[int], pool: BufferPool
     ) -> dict[int, Gathered]:
         """More shards than may be mapped at once: some at a time, and then the rows put in order."""
-        by_shard = np.argsort(shard, kind="stable")
-        cuts = np.searchsorted(shard[by_shard], needed[self.maps.limit :: self.maps.limit])
-        parts = [self.gather(rows[part], columns, pool) for part in np.split(by_shard, cuts)]
+        by_shard = np.argsort(places.shard, kind="stable")
+        cuts = np.searchsorted(places.shard[by_shard], needed[self.maps.limit :: self.maps.limit])
+        parts = [self.gather(places.part(part), columns, pool) for part in np.split(by_shard, cuts)]
         back = np.empty_like(by_shard)
         back[by_shard] = np.arange(len(by_shard))
         return {
