@@ -17,7 +17,10 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
   private val ScalaAggregates = "org.apache.spark.sql.execution.aggregate."
 
   private val SessionFunctions =
-    Set("current_user", "user", "session_user", "current_database", "current_schema", "current_catalog")
+    Set("current_user", "user", "session_user", "current_database", "current_schema", "current_catalog", "current_path")
+
+  /** Its value is a configuration that is part of every key. */
+  private val SessionTimeZone = "current_timezone"
   private val SpecialDates = "(?is)\\s*(now|today|tomorrow|yesterday)\\b.*".r
 
   def encode(expression: Expression, context: Context): Digest = expression match {
@@ -44,6 +47,11 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
       sink.string("lambda").long('n', lambda.arguments.length.toLong)
       lambda.arguments.foreach(argument => sink.string(argument.dataType.json))
       sink.part(encode(lambda.function, inner))
+    case shared: With =>
+      val inner = context.withCommon(shared.defs.map(common => common.id -> encode(common.child, context)))
+      sink.string("with").part(encode(shared.child, inner))
+    case common: CommonExpressionRef if context.common.contains(common.id) =>
+      sink.string("common").part(context.common(common.id))
     case literal: Literal => writeLiteral(sink, literal, context)
     case field: GetStructField =>
       sink.string("field").long('i', field.ordinal.toLong).part(encode(field.child, context))
@@ -70,7 +78,11 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
   private def writeFields(sink: DigestSink, expression: Expression, context: Context): Unit = {
     sink.string(expression.getClass.getName)
     val inner = context.inside(expression.prettyName)
-    expression.productIterator.foreach(values.write(sink, _, inner))
+    expression.productElementNames.zip(expression.productIterator).foreach {
+      // For the analyzer, which has checked them.
+      case ("inputTypes", _) => ()
+      case (_, value) => values.write(sink, value, inner)
+    }
   }
 
   /** Operands that may change places: their values do not change with it, not even the rounding of a sum of two. Longer
@@ -155,7 +167,7 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
         if (!hasChosenSeed(seeded)) plans.because(Reason.unseeded(s"$name()"))
       case _: PlanExpression[_] => ()
       case cast: Cast if isSpecialDate(cast) => plans.because(Reason.clock("a cast of 'now' or the like"))
-      case clock if isCurrentLike(clock) =>
+      case clock if isCurrentLike(clock) && name != SessionTimeZone =>
         plans.because(if (SessionFunctions(name)) Reason.sessionState(s"$name()") else Reason.clock(s"$name()"))
       case other if !other.deterministic && other.children.forall(_.deterministic) =>
         plans.because(Reason.nondeterministic(s"$name()"))

@@ -5,7 +5,7 @@ import java.time.ZoneId
 import io.dlcache.key.ValueEncoder.Context
 import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.rdd.RDD
-import org.apache.spark.sql.catalyst.expressions.{ExprId, Expression}
+import org.apache.spark.sql.catalyst.expressions.{CommonExpressionId, ExprId, Expression}
 import org.apache.spark.sql.catalyst.plans.logical.{HintInfo, JoinHint, LogicalPlan}
 import org.apache.spark.sql.catalyst.util.{ArrayData, MapData}
 import org.apache.spark.sql.types._
@@ -107,6 +107,7 @@ private[key] object ValueEncoder {
     * @param planOuter what a plan that is met here sees as its outer scope: a child's is its parent's, a subquery's is `scope`
     * @param owner the operator or function, for messages
     * @param lambdas the variables of the lambda functions around, innermost first
+    * @param common expressions that are computed once and used several times
     * @param explained whether there is a reason already why what is met here is not durable
     */
   final case class Context(
@@ -114,10 +115,12 @@ private[key] object ValueEncoder {
       planOuter: Option[Scope],
       owner: String,
       lambdas: List[Seq[ExprId]] = Nil,
+      common: Map[CommonExpressionId, Digest] = Map.empty,
       explained: Boolean = false
   ) {
     def inExpression: Context = copy(planOuter = Some(scope))
     def inside(name: String): Context = copy(owner = name)
+    def withCommon(definitions: Seq[(CommonExpressionId, Digest)]): Context = copy(common = common ++ definitions)
     def withLambda(variables: Seq[ExprId]): Context = copy(lambdas = variables :: lambdas)
   }
 }

@@ -1,0 +1,231 @@
+package io.dlcache.key
+
+import java.nio.file.{Files, Path}
+import java.nio.file.attribute.FileTime
+
+import org.apache.spark.sql.{DataFrame, Row}
+import org.apache.spark.sql.expressions.Aggregator
+import org.apache.spark.sql.Encoders
+import org.apache.spark.sql.functions._
+import org.apache.spark.sql.types._
+
+/** What has no durable identity, the reasons, and what holds within an application. */
+class SessionKeySuite extends KeySuite {
+
+  private lazy val table = parquet("table")
+  private def read(): DataFrame = spark.read.parquet(table)
+
+  test("session: an RDD, by its number") {
+    val session = spark
+    import session.implicits._
+    val rdd = spark.sparkContext.parallelize(Seq(1, 2))
+    assert(sessionBecause(rdd.toDF("a")) == Set("rdd"))
+    assert(digest(rdd.toDF("a")) == digest(rdd.toDF("a")))
+    assert(digest(rdd.toDF("a")) != digest(spark.sparkContext.parallelize(Seq(1, 2)).toDF("a")))
+    val rows = spark.createDataFrame(
+      spark.sparkContext.parallelize(Seq(Row(1))),
+      StructType(Seq(StructField("a", IntegerType)))
+    )
+    assert(sessionBecause(rows) == Set("rdd"))
+    assert(digest(rows) == digest(rows))
+    assert(sessionBecause(read().localCheckpoint()) == Set("rdd"))
+  }
+
+  test("session: a Scala UDF, by its function object") {
+    val plus = udf((x: Long) => x + 1)
+    val named = udf((x: Long) => x + 1).withName("clean")
+    assert(sessionBecause(read().select(plus(col("id")))) == Set("scala-udf"))
+    assert(digest(read().select(plus(col("id")).as("a"))) == digest(read().select(plus(col("id")).as("a"))))
+    assert(digest(read().select(plus(col("id")).as("a"))) != digest(read().select(named(col("id")).as("a"))))
+    assert(reasons(keyOf(read().select(named(col("id"))))) == Seq("Scala or Java UDF `clean`"))
+  }
+
+  test("session: a captured value, since it is another object") {
+    def add(n: Long) = udf((x: Long) => x + n)
+    val (one, two) = (add(1), add(2))
+    assert(digest(read().select(one(col("id")).as("a"))) != digest(read().select(two(col("id")).as("a"))))
+  }
+
+  test("session: an aggregator over objects") {
+    object Sum extends Aggregator[Long, Long, Long] {
+      def zero: Long = 0
+      def reduce(a: Long, b: Long): Long = a + b
+      def merge(a: Long, b: Long): Long = a + b
+      def finish(a: Long): Long = a
+      def bufferEncoder = Encoders.scalaLong
+      def outputEncoder = Encoders.scalaLong
+    }
+    assert(sessionBecause(read().agg(udaf(Sum).apply(col("id")))).contains("scala-udf"))
+  }
+
+  test("session: typed functions") {
+    val session = spark
+    import session.implicits._
+    val ids = read().select("id").as[Long]
+    val increment = (x: Long) => x + 1
+    val mapped = ids.map(increment)
+    assert(sessionBecause(mapped.toDF()) == Set("typed-lambda"))
+    assert(digest(mapped.toDF()) == digest(ids.map(increment).toDF()))
+    assert(digest(mapped.toDF()) != digest(ids.map(_ + 1).toDF()))
+    assert(sessionBecause(ids.filter((x: Long) => x > 1).toDF()) == Set("typed-lambda"))
+    assert(sessionBecause(ids.mapPartitions(rows => rows).toDF()) == Set("typed-lambda"))
+    assert(sessionBecause(ids.groupByKey(_ % 2).mapGroups((k, rows) => k + rows.size).toDF()) == Set("typed-lambda"))
+  }
+
+  test("session: randomness without a seed") {
+    assert(sessionBecause(spark.sql("select rand() a")) == Set("unseeded-randomness"))
+    assert(sessionBecause(spark.sql("select randn() a")) == Set("unseeded-randomness"))
+    assert(sessionBecause(spark.sql("select uuid() a")) == Set("unseeded-randomness"))
+    assert(sessionBecause(spark.sql("select shuffle(array(1, 2)) a")) == Set("unseeded-randomness"))
+    assert(sessionBecause(spark.sql("select randstr(3) a")) == Set("unseeded-randomness"))
+    assert(sessionBecause(spark.sql("select uniform(1, 9) a")) == Set("unseeded-randomness"))
+    assert(sessionBecause(read().select(rand())) == Set("unseeded-randomness"))
+    assert(sessionBecause(read().sample(0.5)) == Set("unseeded-randomness"))
+    assert(sessionBecause(read().randomSplit(Array(0.5, 0.5)).head) == Set("unseeded-randomness"))
+    val once = read().select(rand())
+    assert(digest(once) == digest(once))
+  }
+
+  test("durable: randomness with a seed") {
+    assert(durable(read().select(rand(7).as("a"))) == durable(read().select(rand(7).as("a"))))
+    assert(durable(read().select(rand(7).as("a"))) != durable(read().select(rand(8).as("a"))))
+    assert(durable(spark.sql("select rand(7) a")) == durable(spark.sql("select rand(7) a")))
+    assert(durable(read().sample(0.5, 7)) == durable(read().sample(0.5, 7)))
+    assert(durable(read().sample(0.5, 7)) != durable(read().sample(0.5, 8)))
+    def split(i: Int) = read().randomSplit(Array(0.8, 0.2), 7)(i)
+    assert(durable(split(0)) == durable(split(0)))
+    assert(durable(split(0)) != durable(split(1)))
+  }
+
+  test("durable: what decides the partitions counts for seeded randomness, and only there") {
+    def key(seeded: Boolean) = if (seeded) durable(read().sample(0.5, 7)) else durable(read())
+    Seq(true, false).foreach { seeded =>
+      val before = key(seeded)
+      val after = withConf("spark.sql.files.maxPartitionBytes" -> "1m")(key(seeded))
+      assert((after != before) == seeded)
+    }
+    assert(durable(spark.range(0, 9, 1, 2).sample(0.5, 7).toDF()) != durable(spark.range(0, 9, 1, 3).sample(
+      0.5,
+      7
+    ).toDF()))
+  }
+
+  test("session: the clock") {
+    Seq(
+      "current_timestamp()",
+      "current_date()",
+      "now()",
+      "localtimestamp()",
+      "unix_timestamp()",
+      "cast('now' as timestamp)",
+      "cast(' Tomorrow' as date)"
+    ).foreach(sql => assert(sessionBecause(spark.sql(s"select $sql a")) == Set("clock"), sql))
+    val stamped = read().withColumn("at", current_timestamp())
+    assert(digest(stamped) == digest(stamped))
+    durable(spark.sql("select cast('2024-01-01' as date) a"))
+    durable(spark.sql("select to_date(s, 'yyyy') a from values ('now') v(s)"))
+  }
+
+  test("session: the user and the current catalog") {
+    Seq("current_user()", "session_user()", "current_database()", "current_schema()", "current_catalog()")
+      .foreach(sql => assert(sessionBecause(spark.sql(s"select $sql a")) == Set("session-state"), sql))
+  }
+
+  test("session: where a row was read") {
+    Seq("input_file_name()", "spark_partition_id()", "monotonically_increasing_id()", "input_file_block_start()")
+      .foreach(sql => assert(sessionBecause(read().selectExpr(s"$sql a")) == Set("nondeterministic"), sql))
+    assert(sessionBecause(spark.sql("select reflect('java.lang.Math', 'abs', -1) a")) == Set("nondeterministic"))
+    durable(read().select("_metadata.file_path"))
+  }
+
+  test("session: inside subqueries, common table expressions and views too") {
+    read().withColumn("at", current_timestamp()).createOrReplaceTempView("stamped")
+    read().createOrReplaceTempView("t")
+    assert(sessionBecause(spark.table("stamped")) == Set("clock"))
+    assert(sessionBecause(spark.sql("select id from t where id < (select max(unix_timestamp(at)) from stamped)")) ==
+      Set("clock"))
+    assert(
+      sessionBecause(spark.sql("with c as (select rand() r from t) select * from c")) == Set("unseeded-randomness")
+    )
+  }
+
+  test("session: all reasons are collected") {
+    val plus = udf((x: Long) => x + 1)
+    val mixed = read().select(plus(col("id")), current_timestamp(), rand(), monotonically_increasing_id())
+    assert(sessionBecause(mixed) == Set("scala-udf", "clock", "unseeded-randomness", "nondeterministic"))
+  }
+
+  test("session: a source that reports no state") {
+    val relation = spark.read.format(classOf[ConstantSource].getName).load()
+    assert(sessionBecause(relation) == Set("unversioned-input"))
+    assert(digest(relation) == digest(relation))
+    assert(digest(relation) != digest(spark.read.format(classOf[ConstantSource].getName).load()))
+  }
+
+  test("persisted input: durable where its lineage is") {
+    val data = read().filter("id > 2")
+    val before = durable(data)
+    data.persist()
+    try {
+      data.count()
+      assert(durable(data) == before)
+      assert(durable(read().filter("id > 2")) == before)
+      assert(durable(read().filter("id > 2").select("k")) == durable(data.select("k")))
+    } finally data.unpersist(blocking = true)
+    val stamped = read().withColumn("at", current_timestamp()).persist()
+    try assert(sessionBecause(stamped) == Set("clock"))
+    finally stamped.unpersist(blocking = true)
+  }
+
+  test("persisted input: the key is of the rows that Spark would give, not of the files that lie there now") {
+    val path = parquet("stale")
+    val old = spark.read.parquet(path)
+    val before = durable(old)
+    old.persist()
+    try {
+      assert(old.count() == 10)
+      val file = dataFiles(path).head
+      Files.copy(file, Path.of(path, "part-more.parquet"))
+      Files.setLastModifiedTime(Path.of(path, "part-more.parquet"), FileTime.fromMillis(1))
+      val fresh = spark.read.parquet(path)
+      // Spark answers from what was persisted, whatever the new listing says.
+      assert(fresh.count() == 10)
+      assert(durable(fresh) == before)
+      old.unpersist(blocking = true)
+      val reread = spark.read.parquet(path)
+      assert(reread.count() == 20)
+      assert(durable(reread) != before)
+    } finally old.unpersist(blocking = true)
+  }
+
+  test("large local data is not hashed") {
+    val session = spark
+    import session.implicits._
+    val data = Seq("a" * 1000, "b" * 1000).toDF("s")
+    val encoder = new PlanEncoder(localBytes = 1000)
+    val first = encoder.encode(data.queryExecution.analyzed)
+    assert(encoder.reasons.map(_.code) == Seq("large-local-data"))
+    assert(new PlanEncoder(localBytes = 1000).encode(data.queryExecution.analyzed) == first)
+    assert(new PlanEncoder(localBytes = 10000).encode(data.queryExecution.analyzed) != first)
+  }
+
+  test("user: the key is the user's, with the schema and the write options") {
+    def key(data: DataFrame, name: String, options: Map[String, String] = Map.empty) =
+      PlanKey.of(data, options, Some(name))
+    val first = key(read(), "train-v3")
+    assert(first.scope == PlanKey.User && first.applicationId.isEmpty)
+    assert(key(read().filter("id > 3"), "train-v3").digest == first.digest)
+    assert(key(read().withColumn("s", when(rand() > 0.5, "x")), "train-v3").digest == first.digest)
+    assert(key(read(), "train-v4").digest != first.digest)
+    assert(key(read().select("id"), "train-v3").digest != first.digest)
+    assert(key(read(), "train-v3", Map("dtype" -> "float32")).digest != first.digest)
+    assert(first.explanation.get("user-key").asText == "train-v3")
+    assert(!first.explanation.has("inputs"))
+  }
+
+  test("the digest of a session key depends on the application") {
+    val key = keyOf(read().withColumn("at", current_timestamp()))
+    assert(key.applicationId.contains(spark.sparkContext.applicationId))
+    assert(key.digest.matches("[0-9a-f]{64}"))
+  }
+}

@@ -1,0 +1,23 @@
+package org.apache.spark.sql
+
+import org.apache.spark.SparkContext
+import org.apache.spark.sql.classic.{Dataset => ClassicDataset, SparkSession => ClassicSession}
+import org.apache.spark.sql.execution.datasources.{FileIndex, HadoopFsRelation, LogicalRelation}
+import org.apache.spark.sql.execution.datasources.parquet.ParquetFileFormat
+import org.apache.spark.sql.types.{LongType, StructType}
+
+/** What the suites of plan keys need of Spark's own package. */
+object KeyTestAccess {
+
+  /** Waits until the listeners have seen what has happened. */
+  def drainListeners(context: SparkContext): Unit = context.listenerBus.waitUntilEmpty()
+
+  /** A DataFrame that reads through `index`. */
+  def read(session: SparkSession, index: FileIndex): DataFrame = {
+    val schema = new StructType().add("a", LongType)
+    val classic = session.asInstanceOf[ClassicSession]
+    val relation =
+      HadoopFsRelation(index, new StructType(), schema, None, new ParquetFileFormat, Map.empty)(classic)
+    ClassicDataset.ofRows(classic, LogicalRelation(relation))
+  }
+}
