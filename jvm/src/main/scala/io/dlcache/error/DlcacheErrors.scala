@@ -24,8 +24,13 @@ private[dlcache] object DlcacheErrors {
   def unknownOption(option: String, known: Iterable[String]): DlcacheException =
     error("DLCACHE_UNKNOWN_OPTION")("option" -> option, "known" -> known.toSeq.sorted.mkString(", "))
 
-  def unsupportedColumn(column: String, dataType: String, reason: String): DlcacheException =
-    error("DLCACHE_UNSUPPORTED_COLUMN")("column" -> column, "type" -> dataType, "reason" -> reason)
+  def unsupportedColumn(
+      column: String,
+      dataType: String,
+      reason: String,
+      cause: Option[Throwable] = None
+  ): DlcacheException =
+    error("DLCACHE_UNSUPPORTED_COLUMN", cause)("column" -> column, "type" -> dataType, "reason" -> reason)
 
   def versionNotFound(path: String, version: Long, available: Seq[Long]): DlcacheException =
     error("DLCACHE_VERSION_NOT_FOUND")(

@@ -1,0 +1,55 @@
+package io.dlcache.read
+
+import io.dlcache.manifest.Manifest
+import io.dlcache.spark.{ParquetReads, Sessions}
+import org.apache.hadoop.fs.Path
+import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.connector.read.{Batch, InputPartition, PartitionReaderFactory}
+import org.apache.spark.sql.internal.SQLConf
+import org.apache.spark.sql.sources.Filter
+import org.apache.spark.sql.types.StructType
+import org.apache.spark.util.SerializableConfiguration
+
+/** Divides the shards among tasks.
+  *
+  * @param stored the part of the shards' schema that is read
+  */
+final private[read] class DlcacheBatch(path: Path, manifest: Manifest, stored: StructType, filters: Seq[Filter])
+    extends Batch {
+
+  private def session = SparkSession.active
+
+  override def planInputPartitions(): Array[InputPartition] = {
+    val conf = SQLConf.get
+    val parallelism =
+      conf.filesMinPartitionNum
+        .orElse(conf.getConf(SQLConf.LEAF_NODE_DEFAULT_PARALLELISM))
+        .getOrElse(session.sparkContext.defaultParallelism)
+    ReadPlan
+      .partitions(manifest.shards, conf.filesMaxPartitionBytes, conf.filesOpenCostInBytes, parallelism)
+      .map(splits => DlcacheInputPartition(path.toString, splits))
+      .toArray
+  }
+
+  override def createReaderFactory(): PartitionReaderFactory = {
+    val conf = Sessions.hadoopConf(session)
+    new DlcacheReaderFactory(
+      ParquetReads.of(session, manifest.schema, stored, filters, conf),
+      VectorColumns.of(stored, manifest),
+      session.sparkContext.broadcast(new SerializableConfiguration(conf))
+    )
+  }
+
+  override def equals(other: Any): Boolean = other match {
+    case that: DlcacheBatch => identity == that.identity
+    case _ => false
+  }
+
+  override def hashCode(): Int = identity.hashCode()
+
+  private def identity = (path, manifest.datasetId, manifest.version, stored, filters)
+}
+
+/** @param dataset path of the dataset */
+final private[read] case class DlcacheInputPartition(dataset: String, splits: IndexedSeq[ShardSplit])
+    extends InputPartition

@@ -1,0 +1,58 @@
+package io.dlcache.read
+
+import io.dlcache.manifest.Manifest
+import io.dlcache.spark.ParquetReads
+import org.apache.hadoop.fs.Path
+import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.connector.metric.CustomMetric
+import org.apache.spark.sql.connector.read.{Batch, Scan, Statistics, SupportsReportStatistics}
+import org.apache.spark.sql.sources.Filter
+import org.apache.spark.sql.types.StructType
+
+/** A read of some columns of one version of a dataset.
+  *
+  * @param required what is read, vectors as vectors
+  * @param filters what row groups may be skipped by
+  */
+final private[read] class DlcacheScan(
+    path: Path,
+    manifest: Manifest,
+    required: StructType,
+    filters: Seq[Filter]
+) extends Scan
+    with SupportsReportStatistics {
+
+  private val stored = ReadSchema.stored(required, manifest)
+
+  override def readSchema(): StructType = required
+
+  override def estimateStatistics(): Statistics = ReadStatistics.of(manifest, stored)
+
+  /** Known without planning, so that Spark need not plan all partitions to ask them. */
+  override def columnarSupportMode(): Scan.ColumnarSupportMode =
+    if (ParquetReads.supportsBatches(SparkSession.active, stored)) Scan.ColumnarSupportMode.SUPPORTED
+    else Scan.ColumnarSupportMode.UNSUPPORTED
+
+  override lazy val toBatch: Batch = new DlcacheBatch(path, manifest, stored, filters)
+
+  override def supportedCustomMetrics(): Array[CustomMetric] = ReadMetrics.all
+
+  override def description(): String = {
+    val columns = required.fieldNames.mkString("[", ", ", "]")
+    val pushed = filters.mkString("[", ", ", "]")
+    s"dlcache $path (version=${manifest.version}, rows=${manifest.rows}, shards=${manifest.shards.size}, " +
+      s"columns=$columns, pushed=$pushed)"
+  }
+
+  /** Equal scans give equal rows: Spark then reads once where a query reads twice. */
+  override def equals(other: Any): Boolean = other match {
+    case that: DlcacheScan => identity == that.identity
+    case _ => false
+  }
+
+  override def hashCode(): Int = identity.hashCode()
+
+  private def identity = (path, manifest.datasetId, manifest.version, required, filters)
+
+  override def toString: String = description()
+}

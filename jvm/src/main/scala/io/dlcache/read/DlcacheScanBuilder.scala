@@ -1,0 +1,68 @@
+package io.dlcache.read
+
+import io.dlcache.manifest.Manifest
+import org.apache.hadoop.fs.Path
+import org.apache.spark.sql.connector.expressions.NamedReference
+import org.apache.spark.sql.connector.expressions.aggregate.{AggregateFunc, Aggregation, Count, CountStar}
+import org.apache.spark.sql.connector.read.{Scan, ScanBuilder, SupportsPushDownAggregates, SupportsPushDownFilters}
+import org.apache.spark.sql.connector.read.SupportsPushDownRequiredColumns
+import org.apache.spark.sql.sources.Filter
+import org.apache.spark.sql.types.StructType
+
+/** Takes what Spark's optimizer can tell about a query, and makes the scan of one version of a dataset.
+  *
+  * @param path of the dataset
+  */
+final private[dlcache] class DlcacheScanBuilder(path: Path, manifest: Manifest)
+    extends ScanBuilder
+    with SupportsPushDownRequiredColumns
+    with SupportsPushDownFilters
+    with SupportsPushDownAggregates {
+
+  private var required: StructType = ReadSchema.of(manifest)
+  private var filters: Array[Filter] = Array.empty
+  private var counts: Option[Seq[Long]] = None
+
+  override def pruneColumns(requiredSchema: StructType): Unit = required = requiredSchema
+
+  /** Row groups are skipped by their statistics, rows are not: Spark still applies every filter. */
+  override def pushFilters(all: Array[Filter]): Array[Filter] = {
+    val vectors = ReadSchema.vectorPaths(manifest).map(_.head)
+    filters = all.filter(_.v2references.forall(reference => !vectors(reference.head)))
+    all
+  }
+
+  override def pushedFilters(): Array[Filter] = filters
+
+  override def supportCompletePushDown(aggregation: Aggregation): Boolean = countAll(aggregation).isDefined
+
+  /** Spark asks only if no filter is left to apply. */
+  override def pushAggregation(aggregation: Aggregation): Boolean = {
+    counts = countAll(aggregation)
+    counts.isDefined
+  }
+
+  override def build(): Scan = counts match {
+    case Some(values) => new DlcacheCountScan(path, manifest, values)
+    case None => new DlcacheScan(path, manifest, required, filters.toSeq)
+  }
+
+  /** `count(*)` and `count(column)` of whole columns, which the manifest knows. */
+  private def countAll(aggregation: Aggregation): Option[Seq[Long]] =
+    if (aggregation.groupByExpressions.nonEmpty) None
+    else {
+      val known = aggregation.aggregateExpressions.toSeq.map(count)
+      Option.when(known.forall(_.isDefined))(known.flatten)
+    }
+
+  private def count(function: AggregateFunc): Option[Long] = function match {
+    case _: CountStar => Some(manifest.rows)
+    case count: Count if !count.isDistinct =>
+      count.column match {
+        case reference: NamedReference =>
+          manifest.columns.find(_.path == reference.fieldNames.toSeq).map(manifest.rows - _.nulls)
+        case _ => None
+      }
+    case _ => None
+  }
+}

@@ -1,0 +1,87 @@
+package io.dlcache.read
+
+import io.dlcache.error.DlcacheErrors
+import io.dlcache.manifest.{ColumnEntry, Manifest}
+import org.apache.spark.sql.types.{ArrayType, DataType, MapType, StructField, StructType}
+
+/** Why a schema that was asked for is not the dataset's. */
+final private[dlcache] case class SchemaMismatch(column: String, reason: String)
+
+/** The two schemas of a dataset: what is stored, and what Spark reads. They differ in vectors, which are stored as arrays. */
+private[dlcache] object ReadSchema {
+
+  private val VectorClasses =
+    Map("ml" -> "org.apache.spark.ml.linalg.VectorUDT", "mllib" -> "org.apache.spark.mllib.linalg.VectorUDT")
+
+  /** The schema that `spark.read` gives: the stored one, with vectors as vectors.
+    *
+    * @throws io.dlcache.error.DlcacheException DLCACHE_UNSUPPORTED_COLUMN if there are vectors and no MLlib
+    */
+  def of(manifest: Manifest): StructType = {
+    val vectors = manifest.columns.collect { case column @ Vector(udt) => column.path -> vectorType(column, udt) }.toMap
+    if (vectors.isEmpty) manifest.schema else mapLeaves(manifest.schema, Nil)((path, t) => vectors.getOrElse(path, t))
+  }
+
+  /** Why a dataset of the schema `actual` cannot be read as `declared`, if it cannot. A part of the columns in any order
+    * can; a column may be declared nullable that is not.
+    */
+  def mismatch(declared: StructType, actual: StructType): Option[SchemaMismatch] =
+    declared.fields.toSeq
+      .map(field => (field, actual.fields.find(_.name == field.name)))
+      .collectFirst {
+        case (field, None) => SchemaMismatch(field.name, "is not in the dataset")
+        case (field, Some(there)) if !fits(field.dataType, there.dataType) =>
+          SchemaMismatch(field.name, s"is ${there.dataType.catalogString}, not ${field.dataType.catalogString}")
+        case (field, Some(there)) if there.nullable && !field.nullable =>
+          SchemaMismatch(field.name, "may be null, and is declared NOT NULL")
+      }
+
+  private def fits(declared: DataType, actual: DataType): Boolean = (declared, actual) match {
+    case (ArrayType(d, dn), ArrayType(a, an)) => (dn || !an) && fits(d, a)
+    case (MapType(dk, dv, dn), MapType(ak, av, an)) => (dn || !an) && fits(dk, ak) && fits(dv, av)
+    case (d: StructType, a: StructType) => d.length <= a.length && mismatch(d, a).isEmpty
+    case _ => declared == actual
+  }
+
+  /** What of the shards must be read for `required`, which is a part of `ReadSchema.of(manifest)`. */
+  def stored(required: StructType, manifest: Manifest): StructType = {
+    val vectors = vectorPaths(manifest)
+    if (vectors.isEmpty) required
+    else {
+      val types = Manifest.leaves(manifest.schema).toMap
+      mapLeaves(required, Nil)((path, t) => if (vectors(path)) types(path) else t)
+    }
+  }
+
+  def vectorPaths(manifest: Manifest): Set[Seq[String]] =
+    manifest.columns.filter(_.udt.isDefined).map(_.path).toSet
+
+  private object Vector {
+    def unapply(column: ColumnEntry): Option[String] = column.udt
+  }
+
+  private def mapLeaves(struct: StructType, prefix: Seq[String])(f: (Seq[String], DataType) => DataType): StructType =
+    StructType(struct.map { field =>
+      val path = prefix :+ field.name
+      val dataType = field.dataType match {
+        case inner: StructType => mapLeaves(inner, path)(f)
+        case leaf => f(path, leaf)
+      }
+      StructField(field.name, dataType, field.nullable, field.metadata)
+    })
+
+  /** The type is made from one of two constant names, never from a name in the data; MLlib is needed only here. */
+  private def vectorType(column: ColumnEntry, udt: String): DataType = {
+    val name = VectorClasses(udt)
+    try DataType.fromJson(s"""{"type":"udt","class":"$name","pyClass":null,"sqlType":"null"}""")
+    catch {
+      case e: ClassNotFoundException =>
+        throw DlcacheErrors.unsupportedColumn(
+          column.name,
+          name,
+          "spark-mllib is not on the class path, and it has this type",
+          Some(e)
+        )
+    }
+  }
+}
