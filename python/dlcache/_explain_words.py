@@ -41,8 +41,7 @@ def made_of(explanation: Any) -> list[str]:
     lines += [f"layout {name} = {value}" for name, value in sorted(mapping(there.get("layout")).items())]
     if "spark-version" in there and "user-key" not in there:
         lines.append(f"Spark {there['spark-version']}")
-    lines += [f"plan {line}" for line in texts(there.get("plan"))]
-    return lines or ["the explanation is empty"]
+    return lines + [f"plan {line}" for line in texts(there.get("plan"))]
 
 
 def reasons(explanation: Mapping[str, Any]) -> list[str]:

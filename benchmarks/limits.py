@@ -1,0 +1,212 @@
+"""The limits: what the machine does with the rows in plain arrays, with nothing in the way."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.workloads import LONGEST, Array, Batch, decode, mapped
+
+COLUMNS = {"embeddings": ("features", "label"), "tabular": ("floats", "ints")}
+
+
+def read_threads() -> int:
+    """The threads of a loader's default: as many as the cores that this process may use, at most four."""
+    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def batches_of_ids(rows: int, batch_size: int, seed: int) -> Iterator[Array]:
+    order = np.random.default_rng(seed).permutation(rows)
+    for start in range(0, rows, batch_size):
+        yield order[start : start + batch_size]
+
+
+def to_torch(arrays: Mapping[str, Array]) -> Batch:
+    import torch
+
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+class Arrays:
+    """Slices of mapped arrays in order, `take` into reused buffers shuffled, in one thread."""
+
+    def __init__(self, workload: str, directory: Path, rows: int, options: Mapping[str, str]) -> None:
+        self.arrays = {name: mapped(directory, name)[:rows] for name in COLUMNS[workload]}
+        self.rows = rows
+
+    def prepare(self) -> None:
+        """The arrays are the workload's own."""
+
+    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
+        return self._shuffled(batch_size, seed) if shuffle else self._in_order(batch_size)
+
+    def _in_order(self, batch_size: int) -> Iterator[Batch]:
+        for start in range(0, self.rows, batch_size):
+            yield to_torch({name: array[start : start + batch_size] for name, array in self.arrays.items()})
+
+    def _shuffled(self, batch_size: int, seed: int) -> Iterator[Batch]:
+        buffers = {name: np.empty((batch_size, *array.shape[1:]), array.dtype) for name, array in self.arrays.items()}
+        for ids in batches_of_ids(self.rows, batch_size, seed):
+            yield to_torch(
+                {
+                    name: array.take(ids, axis=0, out=buffers[name][: len(ids)], mode="clip")
+                    for name, array in self.arrays.items()
+                }
+            )
+
+
+class Blobs:
+    """JPEG files as slices of one mapped file of all of them."""
+
+    def __init__(self, workload: str, directory: Path, rows: int, options: Mapping[str, str]) -> None:
+        with open(directory / "blob.bin", "rb") as blob:
+            self.blob = mmap.mmap(blob.fileno(), 0, access=mmap.ACCESS_READ)
+        self.offsets, self.label = mapped(directory, "offsets"), mapped(directory, "label")
+        self.rows = rows
+
+    def prepare(self) -> None:
+        """The blob is the workload's own."""
+
+    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
+        for ids in batches_of_ids(self.rows, batch_size, seed):
+            yield {"image": self.files(ids), **to_torch({"label": self.label[ids]})}
+
+    def files(self, ids: Array) -> list[bytes]:
+        blob = self.blob
+        starts, ends = self.offsets[ids].tolist(), self.offsets[ids + 1].tolist()
+        return [blob[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+class Decoder(Blobs):
+    """The decoder alone: whole batches in as many threads as a loader has, files from the mapped blob."""
+
+    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
+        def batch(ids: Array) -> Batch:
+            return {"image": decode(self.files(ids)), "label": self.label[ids]}
+
+        for decoded in ahead(batch, batches_of_ids(self.rows, batch_size, seed), read_threads()):
+            yield to_torch(decoded)
+
+
+def ahead(function: Callable[[Array], Batch], inputs: Iterator[Array], threads: int) -> Iterator[Batch]:
+    """`function` of each input, in order, computed by `threads` threads at most two batches a thread ahead."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(function, ids) for ids in islice(inputs, 2 * threads)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting.extend(pool.submit(function, ids) for ids in islice(inputs, 1))
+
+
+class Ragged:
+    """Rows of one mapped array of tokens, padded with 0 to the longest of the batch."""
+
+    def __init__(self, workload: str, directory: Path, rows: int, options: Mapping[str, str]) -> None:
+        self.tokens, self.offsets = mapped(directory, "tokens"), mapped(directory, "offsets")
+        self.label = mapped(directory, "label")
+        self.rows = rows
+
+    def prepare(self) -> None:
+        """The arrays are the workload's own."""
+
+    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
+        for ids in batches_of_ids(self.rows, batch_size, seed):
+            yield to_torch({"tokens": self.padded(ids), "label": self.label[ids]})
+
+    def padded(self, ids: Array) -> Array:
+        raise NotImplementedError
+
+
+class RaggedLoop(Ragged):
+    """The loop that everyone writes."""
+
+    def padded(self, ids: Array) -> Array:
+        tokens = self.tokens
+        starts, ends = self.offsets[ids], self.offsets[ids + 1]
+        out = np.zeros((len(ids), int((ends - starts).max())), tokens.dtype)
+        for slot, start, end in zip(out, starts.tolist(), ends.tolist(), strict=True):
+            slot[: end - start] = tokens[start:end]
+        return out
+
+
+class RaggedVectorised(Ragged):
+    """The best that NumPy does without a loop: windows of the longest length, one gather, the tails zeroed."""
+
+    def __init__(self, workload: str, directory: Path, rows: int, options: Mapping[str, str]) -> None:
+        super().__init__(workload, directory, rows, options)
+        self.windows = np.lib.stride_tricks.sliding_window_view(self.tokens, LONGEST)
+
+    def padded(self, ids: Array) -> Array:
+        starts = self.offsets[ids]
+        lengths = self.offsets[ids + 1] - starts
+        width = int(lengths.max())
+        inside = np.minimum(starts, len(self.windows) - 1)
+        out: Array = self.windows[inside][:, :width]
+        for row in np.flatnonzero(inside != starts):  # the last rows of the array: a window would end behind it
+            out[row] = 0
+            out[row, : lengths[row]] = self.tokens[starts[row] : starts[row] + lengths[row]]
+        out[np.arange(width) >= lengths[:, None]] = 0
+        return out
+
+
+class TensorSlices:
+    """`tf.data` over tensors in RAM."""
+
+    def __init__(self, workload: str, directory: Path, rows: int, options: Mapping[str, str]) -> None:
+        import tensorflow as tf
+
+        arrays = {name: mapped(directory, name)[:rows] for name in COLUMNS[workload]}
+        self.dataset = tf.data.Dataset.from_tensor_slices(arrays)
+        self.rows = rows
+
+    def prepare(self) -> None:
+        """The arrays are the workload's own."""
+
+    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
+        dataset = self.dataset.shuffle(self.rows, seed=seed) if shuffle else self.dataset
+        return iter(dataset.batch(batch_size).prefetch(2))
+
+
+class Records:
+    """TFRecord files of `tf.train.Example`, parsed by the batch."""
+
+    def __init__(self, workload: str, directory: Path, rows: int, options: Mapping[str, str]) -> None:
+        self.arrays = {name: mapped(directory, name)[:rows] for name in COLUMNS[workload]}
+        self.path = directory / "examples.tfrecord"
+        self.rows = rows
+
+    def prepare(self) -> None:
+        import tensorflow as tf
+
+        def feature(row: Array) -> Any:
+            values = np.atleast_1d(row)
+            if values.dtype == np.float32:
+                return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+            return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+        if self.path.exists():
+            return
+        with tf.io.TFRecordWriter(str(self.path)) as out:
+            for row in range(self.rows):
+                features = {name: feature(array[row]) for name, array in self.arrays.items()}
+                out.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
+        import tensorflow as tf
+
+        shapes = {
+            name: tf.io.FixedLenFeature(array.shape[1:], tf.as_dtype(array.dtype))
+            for name, array in self.arrays.items()
+        }
+        dataset = tf.data.TFRecordDataset(str(self.path))
+        dataset = dataset.shuffle(self.rows, seed=seed) if shuffle else dataset
+        dataset = dataset.batch(batch_size).map(
+            lambda examples: tf.io.parse_example(examples, shapes), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        return iter(dataset.prefetch(2))

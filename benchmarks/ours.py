@@ -1,0 +1,74 @@
+"""dlcache, as its README shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import dlcache
+from benchmarks.limits import read_threads
+from benchmarks.workloads import FLOATS, INTS, Batch, decode
+
+FLOAT_COLUMNS = [f"f{n}" for n in range(FLOATS)]
+INT_COLUMNS = [f"i{n}" for n in range(INTS)]
+
+
+def stacked(batch: Batch) -> Batch:
+    """One array for each column of a table → two matrices."""
+    return {
+        "floats": np.stack([batch[name] for name in FLOAT_COLUMNS], axis=1),
+        "ints": np.stack([batch[name] for name in INT_COLUMNS], axis=1),
+    }
+
+
+def padded(batch: Batch) -> Batch:
+    return {"tokens": batch["tokens"].to_padded(), "label": batch["label"]}
+
+
+def decoded(batch: Batch) -> Batch:
+    return {"image": decode(batch["image"]), "label": batch["label"]}
+
+
+class Ours:
+    """A dataset that benchmarks.spark wrote: `options["dataset"]`, by default `dlcache`."""
+
+    def __init__(self, workload: str, directory: Path, rows: int, options: Mapping[str, str]) -> None:
+        name = options.get("dataset", "dlcache")
+        self.dataset = dlcache.load(directory / name)
+        self.options: dict[str, Any] = {}
+        if "threads" in options:
+            self.options["threads"] = int(options["threads"])
+        if workload == "tabular" and name == "dlcache":
+            self.options["transform"] = dlcache.TransformSpec(
+                stacked,
+                edit_fields=[("floats", np.float32, (FLOATS,)), ("ints", np.int64, (INTS,))],
+                selected_fields=["floats", "ints"],
+            )
+        elif workload == "ragged":
+            self.options["transform"] = dlcache.TransformSpec(
+                padded, edit_fields=[("tokens", np.int32, (None,))], num_threads=read_threads()
+            )
+        elif workload == "decoded":
+            self.options["transform"] = dlcache.TransformSpec(
+                decoded, edit_fields=[("image", np.uint8, (224, 224, 3))], num_threads=read_threads()
+            )
+
+    def prepare(self) -> None:
+        """benchmarks.spark has written the dataset."""
+
+
+class Torch(Ours):
+    """PyTorch."""
+
+    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
+        return iter(self.dataset.torch(batch_size, shuffle=shuffle, seed=seed, **self.options))
+
+
+class TensorFlow(Ours):
+    """TensorFlow."""
+
+    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
+        return iter(self.dataset.tf(batch_size, shuffle=shuffle, seed=seed, **self.options))
