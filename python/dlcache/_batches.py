@@ -21,7 +21,7 @@ import numpy as np
 from ._columns import Gathered, Places
 from ._errors import OptionError
 from ._fields import WEIGHT, NullPolicy
-from ._maps import prefault
+from ._maps import PrivateMaps, prefault
 from ._memory import BufferPool, Bytes
 from ._order import Orders
 from ._rows import Int64s, Rows
@@ -32,6 +32,19 @@ from ._values import Value
 SUPER_BATCH_BYTES = 4 << 20
 BLOCK_ROWS = 1 << 14
 _BLOCKS = 4
+
+
+_forks = 0
+"""How often this process was forked from another, counted from the first import."""
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 @dataclass
@@ -101,7 +114,7 @@ class Source:
         """Where the rows of some steps are. Worked out for many steps at once, which costs a fraction of one by one."""
         block = work.step // self.block_steps
         start = block * self.block_steps
-        if work.step + work.steps > start + self.block_steps:
+        if work.step + work.steps > start + self.block_steps or self.orders.epoch(work.epoch).sequential:
             return self._locate(work)
         key = (work.epoch, block)
         with self._lock:
@@ -122,11 +135,11 @@ class Source:
 
     def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]:
         """The batches of some steps: parts of one super-batch, or views of the file where the order is the file's."""
-        if files is not None:
-            return [
-                self._view(Work(work.epoch, step, 1), pool, files) for step in range(work.step, work.step + work.steps)
-            ]
-        return self.cut(work, self.read(work, pool))
+        rows = None if files is None else self._view(work, pool, files)
+        if rows is None and files is not None and work.steps > 1:
+            steps = range(work.step, work.step + work.steps)
+            return [self.batches(Work(work.epoch, step, 1), pool, files)[0] for step in steps]
+        return self.cut(work, self.read(work, pool) if rows is None else rows)
 
     def cut(self, work: Work, rows: dict[str, Value]) -> list[dict[str, Value]]:
         """The batches in the rows of some steps."""
@@ -136,12 +149,13 @@ class Source:
             for at in range(work.steps)
         ]
 
-    def _view(self, work: Work, pool: BufferPool, files: EpochFiles) -> dict[str, Value]:
-        span = self.steps.span(work.step, 1)
+    def _view(self, work: Work, pool: BufferPool, files: EpochFiles) -> dict[str, Value] | None:
+        """The rows of some steps as views of the file; None if they do not lie in one row group."""
+        span = self.steps.span(work.step, work.steps)
         first, last = (0, 0) if span is None else (span[0] + self.rows.start, span[1] + self.rows.start)
         stretch = self.reader.stretch(first, last)
         if stretch is None:
-            return self.read(work, pool)
+            return None
         file = files.get(work.epoch, stretch)
         out: dict[str, Value] = {}
         for number, name in zip(self.columns, self.names, strict=True):
@@ -157,22 +171,23 @@ class Source:
 
 
 class EpochFiles:
-    """Private mappings of shards for batches that are views of the file, made anew in each epoch.
+    """The private mappings that the views of one iteration lie in: each shard is borrowed anew in each epoch.
 
-    A consumer may write into such a batch: only its own copy of those pages changes, and the next epoch reads the file.
+    A consumer may write into a view: that stays in this mapping, and no other epoch or iteration sees it.
     """
 
-    def __init__(self, reader: ShardReader) -> None:
-        self._reader = reader
+    def __init__(self, maps: PrivateMaps) -> None:
+        self._maps = maps
         self._lock = threading.Lock()
         self._files: dict[tuple[int, int], Bytes] = {}
 
     def get(self, epoch: int, stretch: Stretch) -> Bytes:
+        """The mapping of a shard for an epoch."""
         key = (epoch, stretch.shard)
         with self._lock:
             file = self._files.get(key)
             if file is None:
-                file = self._files[key] = self._reader.maps.open(stretch.shard, private=True)
+                file = self._files[key] = self._maps.borrow(stretch.shard)
                 for old in sorted(self._files)[:-3]:
                     del self._files[old]
             return file
@@ -199,8 +214,8 @@ class Pipeline:
     def run(self, works: Iterable[Work]) -> Iterator[tuple[int, int, dict[str, Value]]]:
         """Yields (epoch, step, batch)."""
         self._pool = BufferPool(self.spare_bytes)
-        self._files = EpochFiles(self.source.reader) if self.views else None
-        started, process = time.perf_counter(), os.getpid()
+        self._files = EpochFiles(self.source.reader.private) if self.views else None
+        started, forks = time.perf_counter(), _forks
         before = self.metrics.seconds
         try:
             for work, batches in self._inline(works) if self.threads == 0 else self._threaded(works):
@@ -208,7 +223,7 @@ class Pipeline:
                     self._count(batch)
                     self.metrics.seconds = before + time.perf_counter() - started
                     yield work.epoch, work.step + number, batch
-                    if os.getpid() != process:
+                    if forks != _forks:
                         raise OptionError("this iterator was begun before a fork; begin a new one in the child")
                     batch = {}
                 batches.clear()

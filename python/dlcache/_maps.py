@@ -6,7 +6,8 @@ import mmap
 import os
 import tempfile
 import threading
-from collections import OrderedDict
+import weakref
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from ._manifest import Shards
 from ._memory import address_of
 from ._store import Store, missing_shard, wrong_size
 from ._values import Ragged, Value
+
+_SPARE_BYTES = 4 << 30
 
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -60,7 +63,7 @@ class ShardMaps:
             if missing:
                 addresses = self._addresses.copy()
                 for number in missing:
-                    self._files[number] = file = self.open(number, private=False)
+                    self._files[number] = file = self.open(number)
                     addresses[number] = address_of(file)
                 wanted = set(numbers)
                 for number in list(self._files):
@@ -82,14 +85,18 @@ class ShardMaps:
         """The bytes of one shard, read-only."""
         return self.require(np.array([shard])).files[0]
 
-    def open(self, shard: int, *, private: bool) -> Bytes:
+    def open(self, shard: int, *, private: bool = False) -> Bytes:
+        """The bytes of `map`, as an array."""
+        return np.frombuffer(self.map(shard, private=private), np.uint8)
+
+    def map(self, shard: int, *, private: bool) -> mmap.mmap:
         """A new mapping of a shard. A private one is writable, and what is written stays in it alone: neither the file
         nor another mapping sees it. Raises ShardError if the file is missing or has not the length it should have."""
         size = int(self._shards.bytes[shard])
         descriptor = self._descriptor(self._shards.paths[shard], size)
         try:
             access = mmap.ACCESS_COPY if private else mmap.ACCESS_READ
-            return np.frombuffer(mmap.mmap(descriptor, size, access=access), np.uint8)
+            return mmap.mmap(descriptor, size, access=access)
         except OSError as error:
             where = self._store.shard(self._shards.paths[shard])
             raise StorageError(
@@ -113,6 +120,67 @@ class ShardMaps:
             os.close(descriptor)
             raise wrong_size(where, found, size)
         return descriptor
+
+
+class PrivateMaps:
+    """Private mappings of shards, to be borrowed: each is one borrower's alone, and new or as good as new.
+
+    A mapping comes back when the last view of it is gone, whoever held it, and is lent again if nobody wrote into it:
+    its pages are then in place already. Where that cannot be known, it is not lent again.
+    """
+
+    def __init__(self, maps: ShardMaps, shards: Shards) -> None:
+        self._maps = maps
+        largest = int(shards.bytes.max(initial=1))
+        self._spare = max(1, min(maps.limit // 4, _SPARE_BYTES // largest))
+        self._free: dict[int, deque[mmap.mmap]] = {}
+
+    def borrow(self, shard: int) -> Bytes:
+        """A private mapping of a shard, writable. Raises as `ShardMaps.map` does."""
+        free = self._free.setdefault(shard, deque())
+        while free:
+            try:
+                found = free.pop()
+            except IndexError:
+                break
+            if _untouched(np.frombuffer(found, np.uint8)):
+                return self._lent(shard, found)
+        return self._lent(shard, self._maps.map(shard, private=True))
+
+    def _lent(self, shard: int, owner: mmap.mmap) -> Bytes:
+        file = np.frombuffer(owner, np.uint8)
+        weakref.finalize(file, _give_back, weakref.ref(self), shard, owner).atexit = False
+        return file
+
+    def _return(self, shard: int, owner: mmap.mmap) -> None:
+        if sum(map(len, list(self._free.values()))) < self._spare:
+            self._free[shard].append(owner)
+
+
+def _give_back(maps: weakref.ref[PrivateMaps], shard: int, owner: mmap.mmap) -> None:
+    there = maps()
+    if there is not None:
+        there._return(shard, owner)
+
+
+def _untouched(file: Bytes) -> bool:
+    """True if no page of a private mapping was written to, which makes it a page of memory and no more of the file.
+
+    Linux tells in /proc/self/pagemap: of 64 bits for each page, bit 61 is set for a page of a file, and 62 and 63 for
+    a page that is swapped and that is there.
+    """
+    first = address_of(file) // mmap.PAGESIZE
+    count = -(-len(file) // mmap.PAGESIZE)
+    try:
+        descriptor = os.open("/proc/self/pagemap", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        pages = np.frombuffer(os.pread(descriptor, count * 8, first * 8), np.uint64)
+    finally:
+        os.close(descriptor)
+    state = pages >> np.uint64(61)
+    return len(pages) == count and not ((state & np.uint64(1) == 0) & (state != 0)).any()
 
 
 def _spool(data: memoryview) -> int:

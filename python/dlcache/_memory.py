@@ -115,13 +115,13 @@ class BufferPool:
     def _reuse(self, room: int) -> Any:
         for _ in range(len(self._free)):
             try:
-                size, owner = self._free.popleft()
+                size, owner = self._free.pop()
             except IndexError:
                 return None
             if size == room:
                 self._held -= room
                 return owner
-            self._free.append((size, owner))
+            self._free.appendleft((size, owner))
         return None
 
     def _return(self, room: int, owner: Any) -> None:

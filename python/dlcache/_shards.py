@@ -16,7 +16,7 @@ from ._columns import ColumnReader, Gathered, Places, column_reader, concatenate
 from ._decode import Decoder
 from ._errors import OptionError
 from ._manifest import Manifest
-from ._maps import ShardMaps
+from ._maps import PrivateMaps, ShardMaps
 from ._memory import BufferPool
 from ._store import Store
 from ._values import Value
@@ -42,6 +42,7 @@ class ShardReader:
     def __init__(self, manifest: Manifest, store: Store, decoded_bytes: int = DECODED_BYTES) -> None:
         self.manifest = manifest
         self.maps = ShardMaps(store, manifest.shards)
+        self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)
         self._readers: dict[int, ColumnReader] = {}
 
