@@ -1,0 +1,258 @@
+"""TensorFlow: a `tf.data.Dataset` of batches with static shapes, known length, and a new order in each epoch.
+
+The graph counts steps, and one NumPy function reads a super-batch of them at a time; `unbatch` cuts it into batches.
+So TensorFlow's own threads read ahead, nothing is looped over row by row, and a position is a number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    import tensorflow as tf
+except ImportError as missing:
+    raise ImportError("dlcache.tf needs TensorFlow: pip install 'dlcache[tensorflow]'") from missing
+
+from ._adapters import loader_options
+from ._batches import SUPER_BATCH_BYTES
+from ._dataset import Dataset
+from ._errors import ColumnError, OptionError
+from ._loader import BatchLoader
+from ._values import Field, Ragged, Strings, Value, concatenate, offsets_of
+
+Arrays = list[npt.NDArray[Any]]
+
+
+def dataset(source: Dataset, batch_size: int = 32, *, start_step: int = 0, **options: Any) -> tf.data.Dataset:
+    """A `tf.data.Dataset` of batches. `options` are those of `Dataset.numpy`; rank and world size are also those of
+    `TF_CONFIG` and of the current `tf.distribute` strategy's cluster.
+
+    Dense columns are tensors with static shapes, ragged ones `tf.RaggedTensor`, strings and bytes `tf.string`. With
+    `output=("features", "label")` it is what Keras' `fit` takes, with `remainder="mask"` sample weights too: they make
+    `weighted_metrics` exact (a Keras loss divides by the rows with the padding). Each iteration over it has the next
+    epoch's order, also when Keras makes the iterations.
+    start_step: steps, counted from the first epoch on, that the first iteration leaves out: to go on with a training.
+
+    Its cardinality is known, but if `start_step` is within an epoch. Automatic sharding is off: `rank` does it.
+
+    Raises OptionError, ColumnError and NullValueError at once. Errors while iterating arrive as TensorFlow's own, with
+    the text of the ShardError or TransformError in them.
+    """
+    found, where = _cluster_rank()
+    loader = BatchLoader(source, loader_options(batch_size, options, found, where))
+    if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
+        raise OptionError(f"start_step must be an integer of at least 0, not {start_step!r}")
+    return _graph(_Reader(loader), start_step)
+
+
+# Which rank
+
+
+def _cluster_rank() -> tuple[tuple[int, int] | None, str]:
+    """Rank and world size of this process in its cluster, and who says so: chief and workers read, in this order."""
+    resolver = tf.distribute.get_strategy().cluster_resolver if tf.distribute.has_strategy() else None
+    if resolver is not None and resolver.cluster_spec():
+        return task_rank(resolver.cluster_spec().as_dict(), resolver.task_type, resolver.task_id), "tf.distribute"
+    config = os.environ.get("TF_CONFIG")
+    if not config:
+        return None, "TF_CONFIG"
+    try:
+        parsed = json.loads(config)
+        cluster, task = parsed.get("cluster") or {}, parsed.get("task") or {}
+        return task_rank(cluster, task.get("type"), task.get("index")), "TF_CONFIG"
+    except (ValueError, AttributeError, TypeError) as error:
+        raise OptionError(f"TF_CONFIG cannot be read: {error}; correct it or unset it. It is {config!r}") from error
+
+
+def task_rank(cluster: Mapping[str, Any], task: str | None, index: int | None) -> tuple[int, int] | None:
+    """Rank and world size of a task among chief and workers; None for a task that is neither, or without a cluster."""
+    readers = [(role, at) for role in ("chief", "master", "worker") for at in range(len(cluster.get(role, ())))]
+    if task is None or index is None or task not in ("chief", "master", "worker") or not readers:
+        return None
+    if (task, int(index)) not in readers:
+        raise OptionError(f"the cluster has no task {index} of type {task!r}; its tasks are {readers}")
+    return readers.index((task, int(index))), len(readers)
+
+
+# How a batch crosses into the graph: each field as one or two flat arrays
+
+
+class _Reader:
+    """The super-batches of a loader as arrays that a graph can take."""
+
+    def __init__(self, loader: BatchLoader) -> None:
+        self.loader = loader
+        self.fields = [_Crossing.of(field) for field in loader.element_spec.values()]
+        transform = loader.options.resolve().transform
+        threads = loader.options.resolve().threads
+        self.parallel = transform.num_threads if transform is not None else max(1, threads)
+        self.transformed = transform is not None
+        steps = loader.steps
+        short = steps.count > 0 and steps.size(steps.count - 1) < steps.batch_size
+        self.full_steps = steps.count - 1 if short else steps.count
+        self.at_once = self._steps_at_once()
+        self._lock = threading.Lock()
+        self._iterations = 0
+
+    def _steps_at_once(self) -> int:
+        """Steps of a super-batch: a few megabytes before and after the transform, and a few super-batches an epoch."""
+        if any(crossing.alone for crossing in self.fields):
+            return 1
+        row_bytes = sum(crossing.row_bytes for crossing in self.fields)
+        fits = SUPER_BATCH_BYTES // max(1, self.loader.batch_size * row_bytes)
+        return max(1, min(self.loader.super_batch_steps, fits, self.full_steps // 4))
+
+    def next_iteration(self) -> np.int64:
+        """The number of the iteration that begins, from 0."""
+        with self._lock:
+            self._iterations += 1
+            return np.int64(self._iterations - 1)
+
+    def read(self, epoch: np.int64, step: np.int64) -> Arrays:
+        """The arrays of the super-batch that begins with a step."""
+        steps = 1 if step >= self.full_steps else min(self.at_once, self.full_steps - int(step))
+        if self.transformed:
+            parts = self.loader.batches(int(step), steps, int(epoch))
+            rows = {name: concatenate([_value(part[name]) for part in parts]) for name in parts[0]}
+        else:
+            rows = self.loader.read(int(step), steps, int(epoch))
+        arrays: Arrays = [np.int64(self.loader.steps.size(int(step)))]  # type: ignore[list-item]
+        for crossing in self.fields:
+            arrays += crossing.arrays(rows[crossing.field.name])
+        return arrays
+
+
+def _value(value: Value) -> Value:
+    return value if isinstance(value, (Ragged, Strings)) else np.ascontiguousarray(value)
+
+
+@dataclass(frozen=True)
+class _Crossing:
+    """How one field goes into the graph and what it becomes there."""
+
+    field: Field
+    ragged: bool
+    dtype: tf.DType
+
+    @staticmethod
+    def of(field: Field) -> _Crossing:
+        ragged = field.kind == "ragged" or (field.kind == "array" and field.shape[1:] == (None,))
+        if field.kind in ("text", "bytes"):
+            return _Crossing(field, ragged, tf.string)
+        try:
+            if field.kind == "object":
+                raise TypeError("TensorFlow takes objects for strings")
+            return _Crossing(field, ragged, tf.as_dtype(field.dtype))
+        except TypeError as error:
+            what = "Python objects" if field.kind == "object" else f"dtype {field.dtype}"
+            raise ColumnError(
+                f"column {field.name!r} has {what}, of which TensorFlow has no tensors; leave it out with columns=[...]"
+                " or convert it in the transform"
+            ) from error
+
+    @property
+    def alone(self) -> bool:
+        """True if two batches may not fit into one array: their sizes differ in a dimension."""
+        return not self.ragged and None in self.field.shape[1:]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row, 0 if its shape does not say."""
+        known = [size for size in self.field.shape[1:] if size is not None]
+        return 0 if self.ragged or self.dtype == tf.string else int(np.prod(known)) * self.field.dtype.itemsize
+
+    @property
+    def dtypes(self) -> list[tf.DType]:
+        return [self.dtype, tf.int64] if self.ragged else [self.dtype]
+
+    def arrays(self, value: Value) -> Arrays:
+        """The rows of a super-batch: values, and for ragged ones where rows begin."""
+        if self.ragged:
+            rows = _as_ragged(value) if isinstance(value, np.ndarray) else value
+            assert isinstance(rows, Ragged)
+            return [rows.values, rows.offsets]
+        if isinstance(value, Strings):
+            return [Strings(value.data, value.offsets, text=False).to_numpy()]
+        if isinstance(value, Ragged):
+            raise ColumnError(f"field {self.field.name!r} is ragged in this batch, and was not declared so")
+        return [_as_bytes(value)] if self.dtype == tf.string else [value]
+
+    def tensor(self, parts: Sequence[tf.Tensor], size: tf.Tensor) -> Any:
+        """The tensor [steps, batch, ...] of `arrays`; `size` is the batch's."""
+        batch, *shape = self.field.shape
+        if self.ragged:
+            values, offsets = tf.ensure_shape(parts[0], [None]), tf.ensure_shape(parts[1], [None])
+            rows = tf.RaggedTensor.from_row_splits(values, offsets, validate=False)
+            return tf.RaggedTensor.from_uniform_row_length(rows, size if batch is None else batch)
+        rows = tf.ensure_shape(parts[0], [None, *shape])
+        tensor = tf.reshape(rows, tf.concat([[-1], [size], tf.shape(rows, tf.int64)[1:]], 0))
+        return tf.ensure_shape(tensor, [None, batch, *shape])
+
+
+def _as_ragged(array: npt.NDArray[Any]) -> Ragged:
+    return Ragged(array.reshape(-1), offsets_of(np.full(len(array), array.shape[1], np.int64)))
+
+
+def _as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Strings of a transform, as the objects that TensorFlow takes."""
+    if array.dtype.kind == "S":
+        return array.astype(object)
+    return np.array([item.encode() if isinstance(item, str) else item for item in array.tolist()], object)
+
+
+# The graph
+
+
+def _graph(reader: _Reader, start_step: int) -> tf.data.Dataset:
+    loader, count = reader.loader, reader.loader.steps.count
+    epochs = loader.options.resolve().epochs
+    first_epoch, first_step = divmod(start_step, count) if count else (0, 0)
+
+    def iteration(number: tf.Tensor) -> tf.data.Dataset:
+        """The starts (epoch, step) of all super-batches of the iteration with this number."""
+        begin = first_epoch + number * (epochs or 1)
+        skipped = tf.where(number == 0, tf.constant(first_step, tf.int64), 0)
+        end = tf.int64.max if epochs is None else begin + epochs
+        return tf.data.Dataset.range(begin, end).flat_map(
+            lambda epoch: epoch_starts(epoch, tf.where(epoch == begin, skipped, 0))
+        )
+
+    def epoch_starts(epoch: tf.Tensor, step: tf.Tensor) -> tf.data.Dataset:
+        full = tf.data.Dataset.range(step, reader.full_steps, reader.at_once)
+        short = tf.data.Dataset.range(tf.maximum(step, reader.full_steps), count)
+        return full.concatenate(short).map(lambda start: (epoch, start))
+
+    def super_batch(epoch: tf.Tensor, step: tf.Tensor) -> Any:
+        types = [tf.int64, *(dtype for crossing in reader.fields for dtype in crossing.dtypes)]
+        size, *arrays = tf.numpy_function(reader.read, [epoch, step], types)
+        size = tf.ensure_shape(size, [])
+        batch: dict[str, Any] = {}
+        for crossing in reader.fields:
+            parts, arrays = arrays[: len(crossing.dtypes)], arrays[len(crossing.dtypes) :]
+            batch[crossing.field.name] = crossing.tensor(parts, size)
+        return loader.deliver(batch)
+
+    numbers = tf.data.Dataset.from_tensors(0).map(
+        lambda _: tf.ensure_shape(tf.numpy_function(reader.next_iteration, [], tf.int64), [])
+    )
+    if not count:
+        numbers = numbers.take(0)
+    starts = numbers.flat_map(iteration)
+    parallel = reader.parallel if reader.parallel > 1 else None
+    batches = starts.map(super_batch, num_parallel_calls=parallel).prefetch(1).unbatch()
+    if epochs is None:
+        batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY if count else 0))
+    elif first_step == 0:
+        batches = batches.apply(tf.data.experimental.assert_cardinality(count * epochs))
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    options.deterministic = True
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)

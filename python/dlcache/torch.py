@@ -1,0 +1,293 @@
+"""PyTorch: batches of tensors over the same memory, as an iterable loader or as a map-style dataset."""
+
+from __future__ import annotations
+
+import multiprocessing.context
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    import torch
+    from torch import distributed
+    from torch.utils.data import Dataset as MapStyle
+    from torch.utils.data import IterableDataset, default_collate, get_worker_info
+except ImportError as missing:
+    raise ImportError("dlcache.torch needs PyTorch: pip install 'dlcache[torch]'") from missing
+
+from ._adapters import loader_options
+from ._batches import Work
+from ._dataset import Dataset
+from ._errors import ColumnError, OptionError, StateError, unknown_column
+from ._fields import Nulls
+from ._loader import BatchLoader
+from ._memory import BufferPool
+from ._options import LoaderOptions, Output
+from ._transform import TransformSpec
+from ._values import Batch, Ragged, Strings, Value
+from ._workers import Iterations
+
+PadTo = int | Mapping[str, int] | None
+
+
+def loader(
+    dataset: Dataset, batch_size: int = 32, *, pad_to: PadTo = None, pin_memory: bool = False, **options: Any
+) -> TorchLoader:
+    """Batches of tensors. `options` are those of `Dataset.numpy`; rank and world size are also those of
+    `torch.distributed`, where it is initialised.
+
+    Tensors share the memory of the batch. Ragged columns become jagged nested tensors, or with `pad_to` (a length, or
+    a dict of lengths by column) tensors [batch, length], filled with zeros and cut. Strings, bytes and other objects
+    are lists. pin_memory: put tensors into page-locked memory, which PyTorch keeps and uses again; no effect without
+    CUDA.
+
+    Raises OptionError, ColumnError and NullValueError at once, ShardError and TransformError while iterating.
+    """
+    found = None
+    if distributed.is_available() and distributed.is_initialized():
+        found = distributed.get_rank(), distributed.get_world_size()
+    return TorchLoader(dataset, loader_options(batch_size, options, found, "torch.distributed"), pad_to, pin_memory)
+
+
+class TorchLoader(BatchLoader, IterableDataset[Any]):
+    """Batches of tensors, as often as they are asked for; see `loader` and `BatchLoader`.
+
+    It needs no worker processes. `DataLoader(loader, batch_size=None, num_workers=n)` works as well: the workers share
+    the steps, each row comes once, batches come in order, and every pass over the `DataLoader` is the next epoch.
+    """
+
+    def __init__(
+        self, dataset: Dataset, options: LoaderOptions, pad_to: PadTo = None, pin_memory: bool = False
+    ) -> None:
+        super().__init__(dataset, options)
+        self._tensors = Tensors(pad_to, pin_memory)
+        if self._transform is None:
+            self._tensors.check(self.read_fields)
+        self._process = os.getpid()
+        self._begun: tuple[int, int, int] | None = None
+        self._renumber()
+
+    def convert(self, batch: Batch) -> Mapping[str, Any]:
+        return {name: self._tensors.of(name, value) for name, value in batch.items()}
+
+    # Which steps: all in one process, every n-th in each of n workers
+
+    def __iter__(self) -> Iterator[Any]:
+        self._settle()
+        worker = get_worker_info()
+        if worker is not None:
+            self._place(worker)
+        iteration = super().__iter__()
+        self._begun = self._at
+        return iteration
+
+    def works(self, epoch: int, step: int, last_epoch: int | None) -> Iterator[Work]:
+        works = super().works(epoch, step, last_epoch)
+        worker = get_worker_info()
+        if worker is None:
+            return works
+        single = (Work(work.epoch, work.step + number, 1) for work in works for number in range(work.steps))
+        return islice(single, worker.id, None, worker.num_workers)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration begin with this epoch. Iterating does that by itself; frameworks call it."""
+        if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0:
+            raise OptionError(f"epoch must be an integer of at least 0, not {epoch!r}")
+        self._next_epoch, self._resume, self._at, self._iteration = epoch, None, None, None
+        self._renumber()
+
+    def _renumber(self) -> None:
+        """Worker processes count their iterations from here."""
+        self._iterations = Iterations()
+        self._origin: tuple[int, tuple[int, int, int] | None] | None = None
+        self._passes = 0
+
+    def _place(self, worker: Any) -> None:
+        """Sets where this worker's iteration begins. It is a copy, made when an epoch of the `DataLoader` began: the
+        workers find out together which one that is, by the seed that they share and their passes since then."""
+        self._passes += 1
+        ordinal = self._iterations.ordinal(f"{worker.seed - worker.id} {self._passes}")
+        if self._origin is None:
+            self._origin = (self._next_epoch, self._resume)
+        epoch, resume = self._origin
+        self._resume = resume if ordinal == 0 else None
+        if resume is not None:
+            epoch = resume[1] if self._resolved.epochs is None else resume[0]
+        self._next_epoch = epoch + ordinal * (self._resolved.epochs or 1)
+
+    def _settle(self) -> None:
+        """After a fork: leave alone what the parent's threads may have locked, and open the shards anew."""
+        if self._process != os.getpid():
+            self.__dict__.pop("_source", None)
+            self._process = os.getpid()
+
+    # State
+
+    def state_dict(self) -> dict[str, Any]:
+        """As `BatchLoader.state_dict`. In a worker process it is the worker's own part."""
+        state = super().state_dict()
+        worker = get_worker_info()
+        if worker is None:
+            return state
+        first, epoch, step = self._resume or self._at or (self._next_epoch, self._next_epoch, 0)
+        if self._resume is None and self._at != self._begun:
+            ahead = epoch * self.steps.count + step + worker.num_workers - 1 - worker.id
+            epoch, step = divmod(ahead, self.steps.count)
+        return {**state, "first_epoch": first, "epoch": epoch, "step": step, "worker": [worker.id, worker.num_workers]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """As `BatchLoader.load_state_dict`. The state of a worker process is for the same worker of as many."""
+        worker = get_worker_info()
+        here = None if worker is None else [worker.id, worker.num_workers]
+        there = state.get("worker")
+        if there is not None and there != here:
+            raise StateError(
+                f"the state is of worker process {there[0]} of {there[1]}, and this is "
+                f"{'no worker process' if here is None else f'{here[0]} of {here[1]}'}; use as many as then"
+            )
+        super().load_state_dict(state)
+        if there is not None and self._resume is not None:
+            self._resume = (state["first_epoch"], *self._resume[1:])
+        self._renumber()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {**super().__getstate__(), "pad_to": self._tensors.pad_to, "pin_memory": self._tensors.pin}
+        if multiprocessing.context.get_spawning_popen() is not None:  # a worker process gets what a fork would give it
+            state["copy"] = {name: getattr(self, name) for name in ("_next_epoch", "_resume", "_iterations")}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        TorchLoader.__init__(self, state["dataset"], state["options"], state["pad_to"], state["pin_memory"])
+        if "copy" in state:
+            self.__dict__.update(state["copy"])
+        elif (state["state"]["epoch"], state["state"]["step"]) != (0, 0):
+            self.load_state_dict(state["state"])
+
+    # Any rows
+
+    def arrange(self, values: Mapping[str, Any]) -> Any:
+        """Values by name as this loader yields them: a dict, a namedtuple or a tuple."""
+        return self._shaper(values)
+
+    def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, Any]:
+        """The rows at these positions of the dataset (0 .. rows-1, or from the end if negative), transformed, as
+        tensors by name. Changes no state. Raises IndexError."""
+        self._settle()
+        rows = len(self.dataset)
+        at = np.asarray(positions, np.int64).reshape(-1)
+        if at.size and not (-rows <= int(at.min()) and int(at.max()) < rows):
+            raise IndexError(f"positions must be in 0 .. {rows - 1}; got {int(at.min())} .. {int(at.max())}")
+        batch = self._source.gather(self.dataset.rows.at(np.where(at < 0, at + rows, at)), BufferPool(0))
+        if self._transform is not None:
+            batch = self._transform(batch, f" at positions {positions!r}")
+        return dict(self.convert(batch))
+
+
+class TorchDataset(MapStyle[Any]):
+    """A map-style dataset, for samplers and for trainers that make their own `DataLoader`.
+
+    `dataset[i]` is a row: a dict (or tuple or namedtuple, see `output`) of tensors, strings and numbers. A `DataLoader`
+    fetches the rows of a batch with one call; with `collate_fn=dataset.collate` it takes them as the batch that they
+    came as, which is much faster than PyTorch's default collation, and can hold ragged columns and strings.
+
+    Options as in `loader`. Under `torch.distributed`, the sampler shares out the rows.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        columns: Sequence[str] | None = None,
+        output: Output = "dict",
+        transform: TransformSpec | Callable[[Any], Any] | None = None,
+        nulls: Nulls = "error",
+        pad_to: PadTo = None,
+    ) -> None:
+        options = LoaderOptions(
+            rank=0, world_size=1, columns=columns, output=output, transform=transform, nulls=nulls, threads=0
+        )
+        self.loader = TorchLoader(dataset, options, pad_to)
+
+    def __len__(self) -> int:
+        return len(self.loader.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> FetchedRows:
+        return FetchedRows(self.loader.take(indices), self.loader.arrange)
+
+    @staticmethod
+    def collate(rows: Sequence[Any]) -> Any:
+        """The batch of the rows that `__getitems__` returned; other rows are stacked as PyTorch does."""
+        return rows.batch if isinstance(rows, FetchedRows) else default_collate(list(rows))
+
+
+class FetchedRows(Sequence[Any]):
+    """Rows that were fetched at once. As a sequence, its items are rows."""
+
+    def __init__(self, values: Mapping[str, Any], shape: Callable[[Mapping[str, Any]], Any]) -> None:
+        self._values = values
+        self._shape = shape
+
+    @property
+    def batch(self) -> Any:
+        """All of them as one batch."""
+        return self._shape(self._values)
+
+    def __len__(self) -> int:
+        return len(next(iter(self._values.values())))
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[row] for row in range(len(self))[index]]
+        row = range(len(self))[index]
+        return self._shape({name: value[row] for name, value in self._values.items()})
+
+
+class Tensors:
+    """Values of a batch → tensors and lists. Converts in the thread that asks."""
+
+    def __init__(self, pad_to: PadTo, pin: bool) -> None:
+        lengths = list(pad_to.values()) if isinstance(pad_to, Mapping) else [] if pad_to is None else [pad_to]
+        for length in lengths:
+            if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+                raise OptionError(f"pad_to must be a length of at least 1, or a dict of such, not {pad_to!r}")
+        self.pad_to = pad_to
+        self.pin = pin
+        self._pinning = pin and torch.cuda.is_available()
+
+    def check(self, fields: Mapping[str, Any]) -> None:
+        """Raises ColumnError if `pad_to` names a column that is not there."""
+        for name in self.pad_to if isinstance(self.pad_to, Mapping) else ():
+            if name not in fields:
+                raise unknown_column(name, fields, "pad_to: a batch")
+
+    def of(self, name: str, value: Value) -> Any:
+        if isinstance(value, Ragged):
+            length = self.pad_to.get(name) if isinstance(self.pad_to, Mapping) else self.pad_to
+            if length is None:
+                values, offsets = self._tensor(name, value.values), self._tensor(name, value.offsets)
+                return torch.nested.nested_tensor_from_jagged(values, offsets)
+            return self._tensor(name, value.to_padded(length))
+        if isinstance(value, Strings):
+            return value.to_numpy().tolist()
+        if value.dtype.kind in "OUS":
+            return value.tolist()
+        return self._tensor(name, value)
+
+    def _tensor(self, name: str, array: npt.NDArray[Any]) -> torch.Tensor:
+        # A transform may return what PyTorch cannot share: read-only, reversed or foreign-endian arrays are copied.
+        if not array.flags.writeable or not array.dtype.isnative or any(stride < 0 for stride in array.strides):
+            array = np.array(array, array.dtype.newbyteorder("="))
+        try:
+            tensor = torch.from_numpy(array)
+        except TypeError as error:
+            raise ColumnError(
+                f"column {name!r} has dtype {array.dtype}, of which PyTorch has no tensors; convert it in the transform"
+            ) from error
+        return tensor.pin_memory() if self._pinning and get_worker_info() is None else tensor
