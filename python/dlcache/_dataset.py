@@ -23,6 +23,7 @@ from ._manifest import Manifest, parse
 from ._memory import BufferPool
 from ._options import PREFETCH_BYTES, LoaderOptions, Output
 from ._reading import ReaderLease, own_leases
+from ._result import CacheResult
 from ._rows import Int64s, Rows, fractions_of, split_keys, split_rows
 from ._shards import ShardReader
 from ._steps import Remainder, Steps
@@ -70,6 +71,7 @@ class Dataset:
         self._lease = ReaderLease(store, manifest.version)
         weakref.finalize(self, self._lease.close)
         self._at_exit: Callable[[], None] | None = None
+        self._result: CacheResult | None = None
 
     # What it is
 
@@ -86,6 +88,13 @@ class Dataset:
     def key(self) -> str:
         """The plan key's digest, 64 hexadecimal digits."""
         return self.manifest.plan_key.digest
+
+    @property
+    def result(self) -> CacheResult:
+        """What `dlcache.cache` did when it returned this dataset. Raises AttributeError if it did not."""
+        if self._result is None:
+            raise AttributeError("only a dataset that dlcache.cache returned has a result; this one was loaded")
+        return self._result
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ Every message names the thing, its value and the way out.
     ├── TransformError                              a transform that failed, or did not return what it declared
     ├── InUseError                                  a dataset that someone uses, and that was to be deleted
     ├── StateError (also ValueError)                a loader state that belongs to something else
-    └── OptionError (also ValueError)               an argument that makes no sense
+    ├── OptionError (also ValueError)               an argument that makes no sense
+    ├── ConnectorError                              the connector's jar is not there
+    └── WriteError                                  the connector refused or failed to write
 """
 
 from __future__ import annotations
@@ -66,6 +68,18 @@ class StateError(DlcacheError, ValueError):
 
 class OptionError(DlcacheError, ValueError):
     """An argument that makes no sense here."""
+
+
+class ConnectorError(DlcacheError):
+    """The connector's jar is not there."""
+
+
+class WriteError(DlcacheError):
+    """The connector refused or failed to write. `condition` is the name of its error condition, `DLCACHE_...`."""
+
+    def __init__(self, message: str, condition: str) -> None:
+        super().__init__(message, condition)
+        self.condition = condition
 
 
 def unknown_column(name: object, known: Iterable[str], where: str) -> ColumnError:

@@ -1,0 +1,170 @@
+"""The ways in from Spark: `configure` a session, `cache` a DataFrame. This module alone imports pyspark."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any, TypeVar
+
+try:
+    import pyspark
+    from pyspark.sql import SparkSession
+except ImportError as missing:
+    raise ImportError("dlcache.cache and dlcache.configure need pyspark: pip install 'dlcache[spark]'") from missing
+
+from ._dataset import Dataset, load
+from ._errors import OptionError, WriteError
+from ._result import CacheResult
+from ._spark_errors import NO_CONNECTOR, connector_error
+from ._spark_jar import connector_jar, default_jars, is_connector, merged_jars, split_jars, submitted_jars
+from ._spark_progress import interactive, write_progress
+
+logger = logging.getLogger("dlcache")
+
+Builder = TypeVar("Builder", bound=Any)
+
+
+def configure(builder: Builder) -> Builder:
+    """Adds the connector to the session that `builder` will make, and returns `builder`.
+
+    The jar of this package (or of the environment variable `DLCACHE_JAR`) is appended to `spark.jars`, whether that is
+    set in the builder or in `spark-defaults.conf`; a connector jar that is named there already stays. A Spark Connect
+    server has its own class path: for `sc://` addresses nothing is changed, and a warning says which jar the server
+    needs.
+
+    Raises ConnectorError if the jar is absent.
+    """
+    options: Mapping[str, Any] = getattr(builder, "_options", {})
+    jar = connector_jar()
+    if _connects_to_server(options):
+        logger.warning("Spark Connect: the server needs dlcache's jar; start it with --jars %s", jar)
+        return builder
+    submitted = submitted_jars()
+    if submitted is not None and not any(map(is_connector, split_jars(submitted))):
+        logger.warning("--jars in PYSPARK_SUBMIT_ARGS hides the builder's spark.jars: add %s to it", jar)
+    running = _running_context()
+    if running is not None and not any(map(is_connector, split_jars(running.getConf().get("spark.jars", "")))):
+        logger.warning("A Spark application runs already, and its jars are fixed: stop it, or start it with %s", jar)
+    present = options.get("spark.jars") or default_jars(_spark_home())
+    builder.config("spark.jars", merged_jars(present, jar))
+    return builder
+
+
+def _connects_to_server(options: Mapping[str, Any]) -> bool:
+    address = str(options.get("spark.remote") or os.environ.get("SPARK_REMOTE", ""))
+    return address.startswith("sc://")
+
+
+def _running_context() -> Any:
+    context = getattr(pyspark, "SparkContext", None)  # absent in pyspark-client
+    return context._active_spark_context if context is not None else None
+
+
+def _spark_home() -> str | None:
+    return os.environ.get("SPARK_HOME") or os.path.dirname(pyspark.__file__)
+
+
+def cache(
+    df: Any,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    key: str | None = None,
+    dtype: str | None = "float32",
+    root: str | os.PathLike[str] | None = None,
+    ttl: int | str | timedelta | None = None,
+    shards: int | None = None,
+    shuffle: int | None = None,
+    mode: str = "errorifexists",
+    progress: bool | None = None,
+    **options: Any,
+) -> Dataset:
+    """Writes the rows of a Spark DataFrame as a dataset, unless they are there already, and opens it.
+
+    A hit runs no Spark job. Works with classic Spark and Spark Connect.
+
+    path      where the dataset is. Default: a place under `root` that the plan key names.
+    key       your own identity for the rows, in place of the plan key that dlcache computes.
+    dtype     what floating-point columns are stored as: "float32" (default), "float64", or None for as they are.
+    root      the directory of plan-keyed datasets. Default: the conf spark.datasource.dlcache.root, then $DLCACHE_ROOT,
+              then on a local master the user's cache directory.
+    ttl       seconds, a timedelta, or a text such as "7d": how long `dlcache gc` must keep the dataset.
+              Default: no end.
+    shards    the number of shards, of equal size. Default: the DataFrame's partitions and order stay.
+    shuffle   a seed: rows are spread over the shards at random.
+    mode      "errorifexists" (default): build or hit, an error if `path` has another key. "ignore": leave what is at
+              `path`. "overwrite": build again. "append": add shards to `path`.
+    progress  None (default): a bar of the write's tasks and one line in a terminal or notebook, else a line to the
+              logger "dlcache". True: the bar and the line always. False: nothing.
+    options   other options of the connector, by their Spark names (`targetShardBytes=...`).
+
+    Raises WriteError with the connector's condition; errors of the query itself are Spark's own.
+    """
+    request = str(uuid.uuid4())
+    given = {
+        "key": key,
+        "dtype": "source" if dtype is None else dtype,
+        "root": root,
+        "ttl": _span(ttl),
+        "shards": shards,
+        "shuffle": shuffle,
+    }
+    own = {"request", "path"} & {name.lower() for name in options}
+    if own:
+        raise OptionError(
+            f"{', '.join(sorted(own))}: dlcache.cache sets this itself; give a path as the argument `path`"
+        )
+    merged = {name: _text(value) for name, value in (given | options).items() if value is not None}
+    spark = df.sparkSession
+    show = interactive() if progress is None else progress
+    writer = df.write.format("dlcache").options(**merged, request=request).mode(mode)
+    try:
+        with write_progress(spark, f"dlcache-{request}", show=show):
+            writer.save(None if path is None else os.fspath(path))
+        result = _result(spark, request)
+    except Exception as error:
+        raise_connector_error(error)
+        raise
+    if show:
+        print(result, file=sys.stderr)
+    elif progress is None:
+        logger.info("%s", result)
+    dataset = load(re.sub("^file:/+", "/", result.path), version=result.version)
+    dataset._result = result
+    return dataset
+
+
+def _result(spark: SparkSession, request: str) -> CacheResult:
+    row = spark.read.format("dlcache").option("request", request).load().collect()[0]
+    return CacheResult(**{name: row[name] for name in (field.name for field in fields(CacheResult))})
+
+
+def raise_connector_error(error: Exception) -> None:
+    """Raises WriteError if the connector is at the root of `error`; its Java stack stays in `__context__`."""
+    found = connector_error(error)
+    if found is None:
+        return
+    condition, message = found
+    if condition == NO_CONNECTOR:
+        message += (
+            " Make it with dlcache.configure(SparkSession.builder).getOrCreate(), before any other session starts;"
+        )
+        message += f" or start Spark (for Spark Connect: the server) with --jars {connector_jar()}."
+    raise WriteError(message, condition) from None
+
+
+def _span(ttl: int | str | timedelta | None) -> str | None:
+    if isinstance(ttl, timedelta):
+        ttl = int(ttl.total_seconds())
+    return f"{ttl}s" if isinstance(ttl, int) else ttl
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
