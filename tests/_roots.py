@@ -19,6 +19,8 @@ from dlcache._leases import Lease, LeaseKind, utc, write_lease
 from dlcache._processes import process_start, this_host
 
 DIGEST = "ab" * 32
+OLD, YOUNG = 200_000.0, 10.0
+"""Seconds: older than the defaults of grace and retention, and younger."""
 
 
 def ago(seconds: float) -> datetime:

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from benchmarks import report
 from benchmarks.contest import BEST_PEER, CELLS, SPARKS, Cell, Contestant, Kind, Target
 from benchmarks.limits import RaggedLoop, RaggedVectorised, ahead, batches_of_ids
 from benchmarks.rounds import CellResult, Measured
 from benchmarks.workloads import WORKLOADS, Proof, proof
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def contestant(name: str, kind: Kind) -> Contestant:

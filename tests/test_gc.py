@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from _roots import DIGEST, ago, lease, publish, put, shard_name, tree
+from _roots import DIGEST, OLD, YOUNG, ago, lease, publish, put, shard_name, tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,9 +18,6 @@ from dlcache._files import Files
 from dlcache._gc import plan_gc, steps
 from dlcache._gc_model import Policy
 from dlcache._lifecycle import execute, gc, snapshot
-
-OLD, YOUNG = 200_000.0, 10.0
-"""Seconds: older than the defaults of grace and retention, and younger."""
 
 
 @dataclass

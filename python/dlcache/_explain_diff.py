@@ -68,10 +68,10 @@ def _text(value: Any) -> str:
 def _inputs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     before = [mapping(item) for item in sequence(old.get("inputs"))]
     after = [mapping(item) for item in sequence(new.get("inputs"))]
-    same = {item.get("digest") for item in before} & {item.get("digest") for item in after}
-    gone = [item for item in before if item.get("digest") not in same]
+    same = {str(item.get("digest")) for item in before} & {str(item.get("digest")) for item in after}
+    gone = [item for item in before if str(item.get("digest")) not in same]
     for item in after:
-        if item.get("digest") in same:
+        if str(item.get("digest")) in same:
             continue
         partner = _partner(item, gone)
         if partner is None:

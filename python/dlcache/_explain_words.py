@@ -41,7 +41,8 @@ def made_of(explanation: Any) -> list[str]:
     lines += [f"layout {name} = {value}" for name, value in sorted(mapping(there.get("layout")).items())]
     if "spark-version" in there and "user-key" not in there:
         lines.append(f"Spark {there['spark-version']}")
-    return lines + [f"plan {line}" for line in texts(there.get("plan"))]
+    lines += [f"plan {line}" for line in texts(there.get("plan"))]
+    return lines or ["the explanation is empty"]
 
 
 def reasons(explanation: Mapping[str, Any]) -> list[str]:

@@ -144,17 +144,8 @@ class Files:
 
         filesystem, root = self.store._filesystem()
         base = f"{root}/{folder}".rstrip("/")
-        kinds: dict[Any, Literal["file", "directory"]] = {fs.FileType.File: "file", fs.FileType.Directory: "directory"}
-        return [
-            Entry(
-                _join(folder, info.base_name),
-                kinds.get(info.type, "other"),
-                info.size or 0,
-                float("inf") if info.mtime_ns is None else info.mtime_ns / 1e9,
-            )
-            for info in filesystem.get_file_info(fs.FileSelector(base))
-            if info.path.rstrip("/") != base
-        ]
+        infos = filesystem.get_file_info(fs.FileSelector(base))
+        return [_remote_entry(filesystem, folder, info) for info in infos if info.path.rstrip("/") != base]
 
     @contextlib.contextmanager
     def _errors(self, verb: str, path: str) -> Iterator[None]:
@@ -178,3 +169,17 @@ def _local_entry(folder: str, item: os.DirEntry[str]) -> Entry | None:
         "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "other"
     )
     return Entry(_join(folder, item.name), kind, status.st_size, status.st_mtime)
+
+
+def _remote_entry(filesystem: Any, folder: str, info: Any) -> Entry:
+    from pyarrow import fs
+
+    kinds = {fs.FileType.File: "file", fs.FileType.Directory: "directory"}
+    kind: Any = kinds.get(info.type, "other")
+    modified = float("inf")
+    if info.mtime_ns is not None:
+        modified = info.mtime_ns / 1e9
+    elif kind == "file" and isinstance(getattr(filesystem, "handler", None), fs.FSSpecHandler):
+        with contextlib.suppress(NotImplementedError, FileNotFoundError):  # then it is never old
+            modified = filesystem.handler.fs.modified(info.path).timestamp()
+    return Entry(_join(folder, info.base_name), kind, info.size or 0, modified)

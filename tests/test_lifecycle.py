@@ -1,0 +1,175 @@
+"""Deletion of datasets: all of theirs, nothing else's; temporary datasets; and the same on a remote store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from _roots import ago, lease, put, shard_name, tree
+from _writer import write
+from test_leases import leases, python
+
+import dlcache
+from dlcache._files import Files
+from dlcache._leases import utc
+from dlcache._root import root_of
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    rows = pa.table({"x": np.arange(50)})
+    now: dict[str, Any] = {"created-at": utc(ago(60))}
+    path = write(tmp_path / "train", rows, shard_rows=20, row_group_rows=10, **now)
+    return write(path, rows, append=True, **now)
+
+
+def test_delete_takes_all_versions_and_the_directory(dataset: Path) -> None:
+    for extra in (shard_name(), "_dlcache/.11111111-2222-3333-4444-555555555555.tmp"):
+        put(dataset / extra)
+    lease(dataset, "application", live=True, application_id="app-1")
+    files = [name for name, data in tree(dataset).items() if data is not None]
+    report = dlcache.load(dataset).delete()
+    assert sorted(removal.path for removal in report.removed) == sorted(files)
+    assert report.deleted
+    assert not dataset.exists()
+
+
+def test_delete_leaves_what_is_not_dlcaches(dataset: Path) -> None:
+    mine = ["README.md", "data/part-0.parquet", "data/sub/x.parquet", "_dlcache/notes.txt", "extra/data.bin"]
+    for name in mine:
+        put(dataset / name, b"mine")
+    with pytest.warns(UserWarning, match=r"README.md.*_dlcache/notes.txt.*data/part-0.parquet"):
+        dlcache.load(dataset).delete()
+    assert sorted(str(path.relative_to(dataset)) for path in dataset.rglob("*") if path.is_file()) == sorted(mine)
+
+
+def test_delete_refuses_what_is_no_dataset(tmp_path: Path) -> None:
+    put(tmp_path / "photos" / "data" / shard_name(), b"not ours")
+    before = tree(tmp_path)
+    for name in ("photos", "nowhere"):
+        with pytest.raises(dlcache.NotADatasetError, match="nothing was deleted"):
+            dlcache._lifecycle.delete(Files.of(tmp_path / name), force=True)
+    assert tree(tmp_path) == before
+
+
+def test_delete_again_is_an_error(dataset: Path) -> None:
+    loaded = dlcache.load(dataset)
+    loaded.delete()
+    with pytest.raises(dlcache.NotADatasetError):
+        loaded.delete()
+
+
+def test_delete_waits_for_this_process_too(dataset: Path) -> None:
+    loaded = dlcache.load(dataset)
+    epoch = iter(loaded.numpy(10))
+    next(epoch)
+    with pytest.raises(dlcache.InUseError, match=f"pid {os.getpid()}"):
+        loaded.delete()
+    del epoch
+    loaded.delete()
+    assert not dataset.exists()
+
+
+def test_a_dataset_with_a_damaged_manifest_can_be_deleted(dataset: Path) -> None:
+    put(dataset / "_dlcache" / f"{3:020d}.json", b"{")
+    assert dlcache._lifecycle.delete(Files.of(dataset)).deleted
+    assert not dataset.exists()
+
+
+def test_a_temporary_dataset_ends_with_its_block(dataset: Path) -> None:
+    with dlcache.load(dataset).temporary() as train:
+        assert len(list(train.numpy(10))) == 10
+    assert not dataset.exists()
+
+
+def test_a_temporary_dataset_ends_with_its_block_also_after_an_error(dataset: Path) -> None:
+    with pytest.raises(RuntimeError, match="boom"), dlcache.load(dataset).temporary() as train:
+        for _ in train.numpy(10):
+            raise RuntimeError("boom")
+    assert not dataset.exists()
+
+
+def test_a_temporary_dataset_ends_with_its_process_and_not_with_a_fork(dataset: Path) -> None:
+    code = """
+    import os, sys, dlcache
+    train = dlcache.load(sys.argv[1]).temporary()
+    train.hold()
+    if not os.fork():
+        sys.exit(0)
+    os.wait()
+    print(os.path.exists(sys.argv[1]))
+    """
+    with python(code, str(dataset)) as process:
+        assert process.communicate()[0] == "True\n"
+    assert not dataset.exists()
+
+
+def test_a_temporary_dataset_that_others_read_stays(dataset: Path) -> None:
+    other = lease(dataset, "reader", live=True, version=2)
+    with pytest.raises(dlcache.InUseError), dlcache.load(dataset).temporary():
+        pass
+    assert leases(dataset) == [other]
+
+
+@pytest.fixture
+def remote(dataset: Path) -> Iterator[str]:
+    """The dataset in memory, behind fsspec, as object stores are."""
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    memory.put(str(dataset), "/bucket/train", recursive=True)
+    yield "memory://bucket/train"
+    memory.store.clear()
+    memory.pseudo_dirs[:] = [""]
+
+
+def test_a_remote_dataset_is_leased_and_deleted(remote: str) -> None:
+    loaded = dlcache.load(remote)
+    assert loaded.verify(pages=True)
+    with loaded:
+        (held,) = Files.of(remote).listing("_dlcache/leases")
+        assert held.kind == "file"
+        assert held.modified < float("inf")
+        assert sum(len(batch["x"]) for batch in loaded.numpy(10)) == 100
+        with pytest.raises(dlcache.InUseError):
+            dlcache._lifecycle.delete(Files.of(remote))
+    assert Files.of(remote).listing("_dlcache/leases") == []
+    loaded.delete()
+    assert [entry for entry in Files.of(remote).entries() if entry.kind == "file"] == []
+    with pytest.raises(dlcache.NotADatasetError):
+        dlcache.load(remote)
+
+
+def test_remote_garbage_goes(remote: str) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    orphan = f"/bucket/train/{shard_name()}"
+    memory.pipe(orphan, b"half")
+    memory.pipe("/bucket/foreign/a.txt", b"mine")
+    assert dlcache.gc("memory://bucket").bytes == 0
+    report = dlcache.gc("memory://bucket", grace=0)
+    assert report.bytes == 4
+    assert [path.rpartition("/")[2] for path in report.skipped] == ["foreign"]
+    assert not memory.exists(orphan)
+    assert dlcache.verify(remote)
+    assert dlcache.gc("memory://bucket", retention=0).datasets[0].removed[0].path == f"_dlcache/{1:020d}.json"
+    assert dlcache.verify(remote)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "/home/me/.cache/dlcache"),
+        ({"XDG_CACHE_HOME": "/caches"}, "/caches/dlcache"),
+        ({"XDG_CACHE_HOME": "/caches", "DLCACHE_ROOT": "s3://b/r"}, "s3://b/r"),
+        ({"XDG_CACHE_HOME": " ", "DLCACHE_ROOT": ""}, "/home/me/.cache/dlcache"),
+    ],
+)
+def test_the_root(environment: dict[str, str], expected: str) -> None:
+    assert root_of(environment, "/home/me") == expected

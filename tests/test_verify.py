@@ -1,0 +1,114 @@
+"""`verify` finds whatever is wrong with a shard, and names the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from _writer import write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import dlcache
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = pa.table(
+        {
+            "x": np.arange(50),
+            "image": pa.array([[[float(i)] * 2] * 3 for i in range(50)], pa.list_(pa.list_(pa.float32()))),
+            "words": [["a"] * (i % 3) for i in range(50)],
+            "bag": pa.array([[1.0] * (i % 4) for i in range(50)], pa.list_(pa.float64())),
+            "text": [None if i % 7 == 0 else str(i) for i in range(50)],
+        }
+    )
+    return write(tmp_path_factory.mktemp("verify") / "train", rows, shard_rows=30, row_group_rows=8)
+
+
+@pytest.fixture
+def shard(dataset: Path) -> Any:
+    """The first shard, put back after the test."""
+    path = dataset / shards_of(dataset)[0]["path"]
+    data = path.read_bytes()
+    yield path
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def manifest(dataset: Path) -> Any:
+    """The manifest's file, put back after the test."""
+    path = dataset / "_dlcache" / f"{1:020d}.json"
+    data = path.read_bytes()
+    yield path
+    path.write_bytes(data)
+
+
+def shards_of(dataset: Path) -> list[dict[str, Any]]:
+    shards: list[dict[str, Any]] = json.loads((dataset / "_dlcache" / f"{1:020d}.json").read_text())["shards"]
+    return shards
+
+
+def test_a_whole_dataset_has_no_problems(dataset: Path) -> None:
+    report = dlcache.verify(dataset, pages=True)
+    assert report
+    assert report.problems == ()
+    assert (report.version, report.shards, report.bytes) == (1, 2, sum(shard["bytes"] for shard in shards_of(dataset)))
+    assert report == dlcache.load(dataset).verify()
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_every_changed_byte_is_found(dataset: Path, shard: Path, data: st.DataObject) -> None:
+    original = shard.read_bytes()
+    at = data.draw(st.integers(0, len(original) - 1))
+    changed = bytearray(original)
+    changed[at] ^= data.draw(st.integers(1, 255))
+    shard.write_bytes(changed)
+    try:
+        report = dlcache.verify(dataset)
+    finally:
+        shard.write_bytes(original)
+    assert not report
+    assert {problem.path for problem in report.problems} == {str(shard.relative_to(dataset))}
+    assert "CRC-32" in report.problems[0].problem
+
+
+def test_a_short_and_a_missing_shard(dataset: Path, shard: Path) -> None:
+    shard.write_bytes(shard.read_bytes()[:-100])
+    problems = [problem.problem for problem in dlcache.verify(dataset).problems]
+    assert "bytes, and the manifest says" in problems[0]
+    assert "footer cannot be read" in problems[1]
+    shard.unlink()
+    assert [problem.problem for problem in dlcache.verify(dataset).problems] == ["it is missing"]
+
+
+def change(manifest: Path, shard: int, **members: Any) -> None:
+    document = json.loads(manifest.read_text())
+    document["shards"][shard].update(members)
+    manifest.write_text(json.dumps(document))
+
+
+def test_row_groups_that_are_not_the_manifests(dataset: Path, manifest: Path) -> None:
+    change(manifest, 1, **{"row-group-rows": 7, "chunks": [None] * 5})
+    (problem,) = dlcache.verify(dataset).problems
+    assert problem.problem == "its row groups have [8, 8, 4] rows, and the manifest says [7, 7, 6]"
+
+
+@pytest.mark.parametrize("column", [0, 1, 3, 4])
+def test_values_that_lie_elsewhere(dataset: Path, manifest: Path, column: int) -> None:
+    chunks = shards_of(dataset)[0]["chunks"]
+    chunks[column][0] -= 8
+    change(manifest, 0, chunks=chunks)
+    name = ["x", "image", "words", "bag", "text"][column]
+    (problem,) = dlcache.verify(dataset).problems
+    assert problem.problem.startswith(f"the values of column {name!r} of row group 0 are at byte")
+
+
+def test_what_is_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(dlcache.NotADatasetError):
+        dlcache.verify(tmp_path)
