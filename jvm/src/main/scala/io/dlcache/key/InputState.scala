@@ -1,7 +1,8 @@
 package io.dlcache.key
 
 import io.dlcache.spark.PlanLeaf
-import org.apache.spark.sql.types.{DataType, StructType}
+import net.razorvine.pickle.PickleException
+import org.apache.spark.sql.types.{DataType, StructField, StructType}
 
 /** The state of one input, as it goes into the key and into the explanation. */
 sealed private[key] trait InputState {
@@ -77,20 +78,30 @@ private[key] object InputState {
     Table(leaf.kind, leaf.name, leaf.id, leaf.version, leaf.options, digest)
   }
 
-  /** @return the class of a value that cannot be encoded, or that there are too many bytes */
+  /** @return why the rows cannot be told by their content, if they cannot */
   def local(leaf: PlanLeaf.Rows, types: Seq[DataType], limit: Long = LocalBytes): Either[Reason, Local] = {
-    val sink = new DigestSink
-    sink.string("local").string(CanonicalJson(StructType(types.map(nameless)).json))
     val array = types.toArray
-    val rows = leaf.rows.iterator
+    contentOf("local", leaf.rows.iterator, types, limit)(RowEncoder.writeRow(_, _, array))
+  }
+
+  /** As `local`, of rows that are Python's values. */
+  def python(leaf: PlanLeaf.PythonList, types: Seq[DataType], limit: Long = LocalBytes): Either[Reason, Local] =
+    try contentOf("python", leaf.rows(), types, limit)(PythonValueEncoder.write)
+    catch { case error: PickleException => Left(Reason.unknownValue("local rows", s"pickle (${error.getMessage})")) }
+
+  private def contentOf[A](kind: String, rows: Iterator[A], types: Seq[DataType], limit: Long)(
+      write: (DigestSink, A) => Option[String]
+  ): Either[Reason, Local] = {
+    val sink = new DigestSink
+    sink.string(kind).string(CanonicalJson(StructType(types.map(StructField("", _))).json))
     var count = 0L
     var unknown: Option[String] = None
-    while (rows.hasNext && unknown.isEmpty && sink.size <= limit) {
-      unknown = RowEncoder.writeRow(sink, rows.next(), array)
+    while (unknown.isEmpty && sink.size <= limit && rows.hasNext) {
+      unknown = write(sink, rows.next())
       count += 1
     }
     unknown match {
-      case Some(kind) => Left(Reason.unknownValue("local rows", kind))
+      case Some(value) => Left(Reason.unknownValue("local rows", value))
       case None if sink.size > limit => Left(Reason.largeLocalData(limit))
       case None => Right(Local(count, sink.size, sink.digest()))
     }
@@ -103,6 +114,4 @@ private[key] object InputState {
     sink.long('M', map.size.toLong)
     map.toSeq.sorted.foreach { case (name, value) => sink.string(name).string(value) }
   }
-
-  private def nameless(dataType: DataType) = org.apache.spark.sql.types.StructField("", dataType)
 }

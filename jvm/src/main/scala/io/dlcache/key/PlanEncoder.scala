@@ -133,7 +133,7 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
         sink.string("input").part(state.digest)
         // Which of the input's columns, in which order: the names are the source's own.
         leaf match {
-          case _: PlanLeaf.Rows => ()
+          case _: PlanLeaf.Rows | _: PlanLeaf.PythonList => ()
           case _ => plan.output.foreach(column => sink.string(column.name))
         }
       }
@@ -152,6 +152,9 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
         InputState.session("local rows", ObjectIdentity.of(rows.rows))
       }
       InputState.local(rows, plan.output.map(_.dataType), localBytes).fold(byIdentity, identity)
+    case list: PlanLeaf.PythonList =>
+      foundLayout += s"python list ${list.slices}"
+      InputState.python(list, plan.output.map(_.dataType), localBytes).getOrElse(stateOf(plan, list.rdd))
     case PlanLeaf.Distributed(id, description) =>
       because(Reason.rdd(description))
       InputState.session(s"RDD $description", id.toLong)

@@ -6,7 +6,7 @@ import org.apache.spark.sql.DataFrame
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.catalog.HiveTableRelation
 import org.apache.spark.sql.catalyst.expressions.Attribute
-import org.apache.spark.sql.catalyst.plans.logical.{CommandResult, LocalRelation, LogicalPlan}
+import org.apache.spark.sql.catalyst.plans.logical.{CommandResult, LocalRelation, LogicalPlan, Transpose}
 import org.apache.spark.sql.connector.catalog.Table
 import org.apache.spark.sql.execution.{ExternalRDD, LogicalRDD}
 import org.apache.spark.sql.execution.columnar.InMemoryRelation
@@ -57,6 +57,9 @@ private[dlcache] object PlanLeaf {
   /** Rows that are part of the plan. */
   final case class Rows(rows: Seq[InternalRow]) extends PlanLeaf
 
+  /** Rows that PySpark keeps in the driver, as Python's values; `slices` says how they are spread over partitions. */
+  final case class PythonList(rows: () => Iterator[Any], slices: Int, rdd: Distributed) extends PlanLeaf
+
   /** A persisted plan: what is read is what `lineage` gave when it was persisted. */
   final case class Persisted(lineage: LogicalPlan) extends PlanLeaf
 
@@ -78,10 +81,13 @@ private[dlcache] object PlanLeaf {
   def of(plan: LogicalPlan): Option[PlanLeaf] = plan match {
     case local: LocalRelation => Some(Rows(local.data))
     case result: CommandResult => Some(Rows(result.rows))
+    case transposed: Transpose => Some(Rows(transposed.data))
     case relation: LogicalRelation => Some(v1(relation))
     case relation: DataSourceV2Relation => Some(v2(relation))
     case memory: InMemoryRelation => Some(Persisted(memory.cacheBuilder.logicalPlan))
-    case rdd: LogicalRDD => Some(Distributed(rdd.rdd.id, describe(rdd.output)))
+    case rdd: LogicalRDD =>
+      val distributed = Distributed(rdd.rdd.id, describe(rdd.output))
+      Some(PythonRows.of(rdd.rdd).fold[PlanLeaf](distributed)(PythonList(_, rdd.rdd.getNumPartitions, distributed)))
     case rdd: ExternalRDD[_] => Some(Distributed(rdd.rdd.id, describe(rdd.output)))
     case hive: HiveTableRelation =>
       Some(Unversioned(s"Hive table ${hive.tableMeta.identifier.unquotedString}", hive.tableMeta))

@@ -51,6 +51,23 @@ class EncodingSuite extends KeySuite with ScalaCheckPropertyChecks {
     assert(new PlanEncoder().encode(plan) == new PlanEncoder().encode(plan))
   }
 
+  test("Python's values are written by value, whatever Java holds them") {
+    def digest(value: Any) = {
+      var unknown: Option[String] = None
+      (Digest(sink => unknown = PythonValueEncoder.write(sink, value)), unknown)
+    }
+    assert(digest(1) == digest(1L) && digest(1) == digest(java.math.BigInteger.ONE))
+    assert(digest(1) != digest(1.0) && digest("1") != digest(1) && digest(null) != digest(0))
+    assert(digest(Array[Any](1, "a")) == digest(java.util.Arrays.asList[Any](1, "a")))
+    assert(digest(Array[Any](1, Array[Any](2))) != digest(Array[Any](1, 2)))
+    val map = new java.util.LinkedHashMap[String, Any]
+    map.put("b", 1)
+    map.put("a", 2)
+    assert(digest(map) == digest(new java.util.TreeMap(map)))
+    assert(digest(new Object)._2.contains("java.lang.Object"))
+    assert(digest(Array[Any](1, new Object))._2.contains("java.lang.Object"))
+  }
+
   // Redaction.
 
   private val redaction = Redaction.of(new SQLConf)

@@ -142,7 +142,10 @@ class InputSuite extends KeySuite {
     ))))))
   }
 
-  test("the result of a command is local data") {
+  test("results of commands and of transpose are local data") {
+    def transposed(rows: Long) = spark.range(rows).selectExpr("cast(id as string) k", "id").transpose()
+    assert(durable(transposed(2)) == durable(transposed(2)))
+    assert(durable(transposed(2)) != durable(transposed(3)))
     assert(durable(spark.sql("show databases")) == durable(spark.sql("show databases")))
   }
 
