@@ -168,13 +168,14 @@ class BatchLoader:
         return self._transform(batch, f" at step {work.step} of epoch {work.epoch}")
 
     def works(self, epoch: int, step: int, last_epoch: int | None) -> Iterator[Work]:
-        """The super-batches from a position on, up to `last_epoch` (not in it)."""
-        count, at_once = self._steps.count, self._super_steps
+        """The super-batches from a position on, up to `last_epoch` (not in it). The first ones are smaller, so that the
+        first batch is soon there."""
+        count, at_once, most = self._steps.count, self._super_steps, 1
         while count and (last_epoch is None or epoch < last_epoch):
             while step < count:
-                steps = min(at_once - step % at_once, count - step)
+                steps = min(most, at_once - step % at_once, count - step)
                 yield Work(epoch, step, steps)
-                step += steps
+                step, most = step + steps, min(2 * most, at_once)
             epoch, step = epoch + 1, 0
 
     @cached_property

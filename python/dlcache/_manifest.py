@@ -6,6 +6,7 @@ the rest of the package can do arithmetic on it. What is wrong is a `ManifestErr
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -139,10 +140,7 @@ class Manifest:
 
 def parse(text: str | bytes, where: str) -> Manifest:
     """The manifest in `text`, checked; `where` is its path, for messages. Raises ManifestError."""
-    try:
-        document = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise ManifestError(f"{where} is not JSON: {error}; the file is damaged, write the dataset again") from error
+    document = _json(text, where)
     top = Fields(document, where, "the manifest")
     known = top.integer("format-version", 0)
     if known != FORMAT_VERSION:
@@ -184,6 +182,19 @@ def parse(text: str | bytes, where: str) -> Manifest:
         options=options,
         ttl=None if ttl is None else timedelta(seconds=ttl),
     )
+
+
+def _json(text: str | bytes, where: str) -> Any:
+    """A large manifest makes millions of objects and no garbage: the collector would look at them again and again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{where} is not JSON: {error}; the file is damaged, write the dataset again") from error
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _no_constant(name: str) -> Any:
