@@ -26,8 +26,8 @@ sealed private[manifest] trait Publication {
 private[manifest] object Publication {
 
   /** Rename without replacement is atomic in the name node. */
-  private val HdfsSchemes = Set("hdfs", "webhdfs", "swebhdfs")
-  private val AzureSchemes = Set("abfs", "abfss")
+  private[manifest] val HdfsSchemes = Set("hdfs", "webhdfs", "swebhdfs")
+  private[manifest] val AzureSchemes = Set("abfs", "abfss")
   private val GoogleSchemes = Set("gs")
   private val S3Schemes = Set("s3", "s3a", "s3n")
 

@@ -1,0 +1,58 @@
+package io.dlcache.lifecycle
+
+import java.io.FileNotFoundException
+import java.nio.charset.StandardCharsets.UTF_8
+import java.time.Instant
+import java.util.UUID
+
+import scala.util.matching.Regex
+
+import io.dlcache.manifest.{DatasetFiles, DatasetStore}
+import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.fs.Path
+
+/** The leases of one dataset, as files. */
+final private[lifecycle] class LeaseFiles(dataset: Path, conf: Configuration) {
+
+  private val directory = new Path(dataset, LeaseFiles.DirectoryName)
+
+  private def fs = DatasetFiles.fileSystem(directory, conf)
+
+  def path(id: UUID): Path = new Path(directory, s"$id.json")
+
+  /** Writes the lease, or replaces it, whole at once. */
+  def put(id: UUID, lease: Lease): Unit =
+    DatasetFiles.replace(path(id), Lease.write(lease).getBytes(UTF_8), conf)
+
+  def exists(id: UUID): Boolean = fs.exists(path(id))
+
+  def remove(id: UUID): Unit = fs.delete(path(id), false): Unit
+
+  /** Whose leases are live now. */
+  def live(): Seq[Lease] = {
+    val now = Instant.now()
+    val names =
+      try fs.listStatus(directory).toSeq.map(_.getPath)
+      catch { case _: FileNotFoundException => Nil }
+    names
+      .filter(file => LeaseFiles.Name.matches(file.getName))
+      .flatMap(read)
+      .flatMap(Lease.parse)
+      .filter(_.isLive(now, Processes.host, Processes.isRunning))
+  }
+
+  private def read(file: Path): Option[String] =
+    try {
+      val in = fs.open(file)
+      try Some(new String(in.readNBytes(LeaseFiles.MaxBytes), UTF_8))
+      finally in.close()
+    } catch { case _: FileNotFoundException => None }
+}
+
+private[lifecycle] object LeaseFiles {
+  val DirectoryName = s"${DatasetStore.DirectoryName}/leases"
+  private val Name: Regex = s"(?:${DatasetNames.Uuid})\\.json".r
+
+  /** Far more than any lease has. */
+  private val MaxBytes = 1 << 16
+}
