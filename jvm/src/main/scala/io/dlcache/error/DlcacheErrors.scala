@@ -3,14 +3,41 @@ package io.dlcache.error
 /** Every error that the connector raises, one method each, in the order of the conditions file. */
 private[dlcache] object DlcacheErrors {
 
+  def appendWithoutPath(): DlcacheException = error("DLCACHE_APPEND_WITHOUT_PATH")()
+
+  def columnsMismatch(path: String, column: String, reason: String): DlcacheException =
+    error("DLCACHE_COLUMNS_MISMATCH")("path" -> path, "column" -> column, "reason" -> reason)
+
+  def datasetChanged(path: String, attempts: Int): DlcacheException =
+    error("DLCACHE_DATASET_CHANGED")("path" -> path, "attempts" -> attempts.toString)
+
+  def invalidOption(option: String, value: String, allowed: String): DlcacheException =
+    error("DLCACHE_INVALID_OPTION")("option" -> option, "value" -> value, "allowed" -> allowed)
+
+  def keyMismatch(path: String, existing: String, offered: String): DlcacheException =
+    error("DLCACHE_KEY_MISMATCH")("path" -> path, "existing" -> existing, "given" -> offered)
+
   def manifestInvalid(path: String, reason: String, cause: Option[Throwable] = None): DlcacheException =
     error("DLCACHE_MANIFEST_INVALID", cause)("path" -> path, "reason" -> reason)
 
   def notADataset(path: String): DlcacheException =
     error("DLCACHE_NOT_A_DATASET")("path" -> path)
 
+  def noRoot(master: String): DlcacheException = error("DLCACHE_NO_ROOT")("master" -> master)
+
+  def partitioningUnsupported(method: String): DlcacheException =
+    error("DLCACHE_PARTITIONING_UNSUPPORTED")("method" -> method)
+
+  def pathOccupied(path: String, reason: String): DlcacheException =
+    error("DLCACHE_PATH_OCCUPIED")("path" -> path, "reason" -> reason)
+
+  def pathRequired(): DlcacheException = error("DLCACHE_PATH_REQUIRED")()
+
   def rowGroupTooLarge(column: String, bytes: Long): DlcacheException =
     error("DLCACHE_ROW_GROUP_TOO_LARGE")("column" -> column, "bytes" -> bytes.toString)
+
+  def schemaMismatch(path: String, column: String, reason: String): DlcacheException =
+    error("DLCACHE_SCHEMA_MISMATCH")("path" -> path, "column" -> column, "reason" -> reason)
 
   def shardDamaged(path: String, reason: String, cause: Option[Throwable] = None): DlcacheException =
     error("DLCACHE_SHARD_DAMAGED", cause)("path" -> path, "reason" -> reason)
@@ -23,6 +50,9 @@ private[dlcache] object DlcacheErrors {
 
   def unknownOption(option: String, known: Iterable[String]): DlcacheException =
     error("DLCACHE_UNKNOWN_OPTION")("option" -> option, "known" -> known.toSeq.sorted.mkString(", "))
+
+  def unknownRequest(request: String): DlcacheException =
+    error("DLCACHE_UNKNOWN_REQUEST")("request" -> request)
 
   def unsupportedColumn(
       column: String,

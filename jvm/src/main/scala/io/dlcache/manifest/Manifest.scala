@@ -9,7 +9,7 @@ import org.apache.spark.sql.types.{DataType, StructType}
   *
   * @param version 1, 2, ...: also the name of the manifest's file
   * @param createdAt UTC, to the millisecond
-  * @param planKey what the rows are the result of; a dataset that was appended to keeps the key of its last write
+  * @param planKey what the rows are the result of; after an append, a key of both keys, which no plan has
   * @param explanation what the key was made of, redacted: written by `key`, opaque here
   * @param schema the schema of the shards, vectors already flattened to arrays (a column's `udt` says which were vectors)
   * @param columns in the order of the schema, structs flattened to their leaves

@@ -1,0 +1,188 @@
+package io.dlcache
+
+import java.time.Instant
+import java.time.temporal.ChronoUnit
+import java.util.UUID
+
+import scala.annotation.tailrec
+
+import io.dlcache.conf.{Root, WriteConf}
+import io.dlcache.error.{DlcacheErrors, DlcacheException}
+import io.dlcache.key.PlanKey
+import io.dlcache.lifecycle.SessionDatasets
+import io.dlcache.manifest.{DatasetStore, Manifest, PlanKeyEntry}
+import io.dlcache.shard.{ShardLayout, ShardOptions}
+import io.dlcache.spark.Sessions
+import io.dlcache.write._
+import org.apache.hadoop.fs.Path
+import org.apache.spark.SPARK_VERSION
+import org.apache.spark.internal.Logging
+import org.apache.spark.sql.{DataFrame, SaveMode}
+
+/** Every write, whichever way it came: the plan's key, the decision, and if need be the shards and their publication.
+  * Nothing is visible before the manifest is, which is the last act.
+  */
+final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data: DataFrame) extends Logging {
+  import WriteCommand._
+
+  private val session = data.sparkSession
+  private val hadoopConf = Sessions.hadoopConf(session)
+
+  /** Runs no Spark job unless rows must be written, and finds what is wrong with the request before one. */
+  def run(): WriteOutcome = {
+    val started = System.nanoTime()
+    if (mode == SaveMode.Append && conf.path.isEmpty) throw DlcacheErrors.appendWithoutPath()
+    layoutOf(data)
+    val planKey = PlanKey.of(data, conf.writeOptions, conf.key)
+    val target = new Target(pathFor(planKey.digest), planKey)
+    val current = target.store.current()
+    val end = target.settle(current).getOrElse(target.build(current))
+    val outcome = WriteOutcome.of(target.path.toString, end.manifest, end.isHit, (System.nanoTime() - started) / 1e9)
+    logInfo(
+      f"${end.what}: ${outcome.path} version ${outcome.version}, ${outcome.rows} rows, ${outcome.shards} shards, " +
+        f"${outcome.bytes} bytes, ${outcome.seconds}%.3f seconds"
+    )
+    conf.request.foreach(WriteOutcomes.driver.record(_, outcome))
+    outcome
+  }
+
+  private def pathFor(digest: String): Path = {
+    val path = conf.path.map(new Path(_)).getOrElse {
+      val root = Root.resolve(conf.root, session.sparkContext.master, sys.env, System.getProperty("user.home"))
+      new Path(root, digest)
+    }
+    path.getFileSystem(hadoopConf).makeQualified(path)
+  }
+
+  private def layoutOf(rows: DataFrame): ShardLayout =
+    ShardLayout.of(rows.schema, conf.dtype, Sessions.isCaseSensitive(session))
+
+  /** The dataset that is written to. */
+  final private class Target(val path: Path, planKey: PlanKey) {
+    val store = new DatasetStore(path, hadoopConf)
+    private val key = PlanKeyEntry(planKey.scope, planKey.digest, planKey.applicationId)
+
+    private def decide(current: Option[Manifest]) = WriteDecision.of(mode, current.map(_.planKey), key)
+
+    /** The end, if no rows need to be written; an error, if none may be. */
+    def settle(current: Option[Manifest]): Option[End] = current.flatMap { there =>
+      decide(current) match {
+        case WriteDecision.Hit => Some(End("hit", there, isHit = true))
+        case WriteDecision.Leave =>
+          logWarning(
+            s"$path was written from another plan: its key is ${text(there.planKey)}, this DataFrame's is " +
+              s"${text(key)}. The mode is ignore, so the dataset stays as it is"
+          )
+          Some(End("left", there, isHit = false))
+        case WriteDecision.Refuse => throw DlcacheErrors.keyMismatch(path.toString, text(there.planKey), text(key))
+        case WriteDecision.Build | WriteDecision.Replace | WriteDecision.Append => None
+      }
+    }
+
+    def build(current: Option[Manifest]): End = {
+      if (current.isEmpty) ShardFiles.requireFree(path, hadoopConf)
+      store.requirePublishable()
+      val rows = aligned(current)
+      val layout = layoutOf(rows)
+      current.filter(_ => decide(current) == WriteDecision.Append).foreach(requireFit(_, layout))
+      val shards = write(rows, layout)
+      val next = NextVersion(
+        UUID.randomUUID().toString,
+        Instant.now().truncatedTo(ChronoUnit.MILLIS),
+        CreatedBy,
+        key,
+        planKey.explanation,
+        layout,
+        shards,
+        conf.writeOptions,
+        conf.ttlSeconds
+      )
+      // Any other error may come from a publication that did take place: then the shards must stay.
+      val end =
+        try publish(next, current, 1)
+        catch {
+          case e: DlcacheException =>
+            discard(shards)
+            throw e
+        }
+      if (end.isWritten) {
+        if (conf.path.isEmpty && key.scope == PlanKey.Session) {
+          SessionDatasets.record(session.sparkContext, path, hadoopConf)
+        }
+      } else discard(shards)
+      end
+    }
+
+    /** Decides again whenever another writer was first. */
+    @tailrec
+    private def publish(next: NextVersion, current: Option[Manifest], attempt: Int): End = settle(current) match {
+      case Some(end) => end
+      case None =>
+        if (attempt > MaxAttempts) throw DlcacheErrors.datasetChanged(path.toString, MaxAttempts)
+        val manifest = current match {
+          case Some(there) if decide(current) == WriteDecision.Append =>
+            requireFit(there, next.layout)
+            next.appendedTo(there)
+          case _ => next.replacing(current)
+        }
+        if (store.publish(manifest)) End("miss, written", manifest, isHit = false, isWritten = true)
+        else publish(next, store.current(), attempt + 1)
+    }
+
+    /** The columns in the order of the dataset that they are appended to. */
+    private def aligned(current: Option[Manifest]): DataFrame = current match {
+      case Some(there) if decide(current) == WriteDecision.Append =>
+        Alignment.byName(there.schema, data.schema, Sessions.isCaseSensitive(session)) match {
+          case Left(mismatch) => throw appendMismatch(mismatch)
+          case Right(positions) => Alignment.select(data, positions, there.schema.fieldNames.toSeq)
+        }
+      case _ => data
+    }
+
+    private def requireFit(there: Manifest, layout: ShardLayout): Unit =
+      Alignment
+        .appends(there.schema, there.columns.map(_.udt), layout.schema, layout.columns.map(_.udt))
+        .foreach(mismatch => throw appendMismatch(mismatch))
+
+    private def appendMismatch(mismatch: Mismatch) =
+      DlcacheErrors.columnsMismatch(path.toString, mismatch.column, mismatch.reason)
+
+    private def write(rows: DataFrame, layout: ShardLayout): Seq[WrittenShard] = {
+      val options = ShardOptions(conf.rowGroupBytes, conf.compression)
+      val targetBytes = Option.when(conf.shards.isEmpty)(conf.targetShardBytes)
+      def run(arranged: DataFrame) =
+        new ShardJob(path, hadoopConf, rows.schema, layout, options, targetBytes).run(arranged)
+      val arrangement = Arrangement(conf.shards, conf.shuffle)
+      val shards = run(arrangement.of(rows))
+      if (arrangement.isShort(shards.size, shards.map(_.summary.rows).sum)) {
+        discard(shards)
+        run(arrangement.ofFew(rows))
+      } else shards
+    }
+
+    private def discard(shards: Seq[WrittenShard]): Unit = ShardFiles.discard(path, hadoopConf, shards.map(_.path))
+  }
+}
+
+private[dlcache] object WriteCommand {
+
+  /** Each attempt fails only because another writer has published, so this many is a sign of something else. */
+  private val MaxAttempts = 100
+
+  private lazy val CreatedBy: String = {
+    val resource = getClass.getResourceAsStream("/io/dlcache/version")
+    val version =
+      try new String(resource.readAllBytes(), "UTF-8").trim
+      finally resource.close()
+    s"dlcache $version (Spark $SPARK_VERSION)"
+  }
+
+  /** @param what happened, for the log
+    * @param isWritten whether this write's shards are in the manifest
+    */
+  final private case class End(what: String, manifest: Manifest, isHit: Boolean, isWritten: Boolean = false)
+
+  /** A key as messages show it. */
+  private def text(key: PlanKeyEntry): String =
+    s"${key.digest} (${key.scope}${key.applicationId.fold("")(id => s" to $id")})"
+}

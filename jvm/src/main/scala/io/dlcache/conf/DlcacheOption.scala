@@ -1,0 +1,130 @@
+package io.dlcache.conf
+
+import io.dlcache.shard.{FloatDtype, ShardOptions}
+
+/** One option of `format("dlcache")`. Names are matched without regard to case, as everywhere in Spark.
+  *
+  * @param values what may be given, for people
+  * @param default what holds if nothing is given, for people
+  * @param onWrite whether `df.write` takes it
+  * @param onRead whether `spark.read` takes it
+  */
+final private[dlcache] case class DlcacheOption(
+    name: String,
+    values: String,
+    default: String,
+    meaning: String,
+    onWrite: Boolean = true,
+    onRead: Boolean = false
+) {
+
+  /** The session configuration that sets it for all reads and writes. */
+  def sessionConf: String = DlcacheOption.SessionPrefix + name
+}
+
+/** The registry of options: docs/configuration.md is this table. */
+private[dlcache] object DlcacheOption {
+
+  /** The `keyPrefix` of `SessionConfigSupport`. */
+  val KeyPrefix = "dlcache"
+  val SessionPrefix = s"spark.datasource.$KeyPrefix."
+
+  val Uncompressed = "uncompressed"
+  val SourceDtype = "source"
+  val Dtypes: Seq[String] = SourceDtype +: FloatDtype.all.map(_.name)
+
+  val Path: DlcacheOption = DlcacheOption(
+    "path",
+    "a path or URI",
+    "a directory below `root`, named by the plan key",
+    "Where the dataset is. `append` and reads need it.",
+    onRead = true
+  )
+  val Root: DlcacheOption = DlcacheOption(
+    "root",
+    "a path or URI",
+    "`DLCACHE_ROOT` in the environment, else on a local master `$XDG_CACHE_HOME/dlcache` or `~/.cache/dlcache`",
+    "Where datasets without a path are kept, each as `<root>/<digest of the plan key>`."
+  )
+  val Key: DlcacheOption = DlcacheOption(
+    "key",
+    "a text",
+    "the plan's own key",
+    "Your own name for what the DataFrame computes. Same key, same rows: dlcache does not look at the plan then."
+  )
+  val Dtype: DlcacheOption = DlcacheOption(
+    "dtype",
+    Dtypes.map(quote).mkString(", "),
+    quote(SourceDtype),
+    "What floating point columns, arrays and vectors are stored as."
+  )
+  val Compression: DlcacheOption = DlcacheOption(
+    "compression",
+    ShardOptions.compressions.map(quote).mkString(", "),
+    quote(Uncompressed),
+    "The codec of the Parquet pages. Compressed columns cannot be mapped into memory."
+  )
+  val TargetShardBytes: DlcacheOption = DlcacheOption(
+    "targetShardBytes",
+    "bytes, as `134217728` or `128m`",
+    "`128m`",
+    "A task goes on in a new shard when its shard has this size. Not used with `shards`."
+  )
+  val RowGroupBytes: DlcacheOption = DlcacheOption(
+    "rowGroupBytes",
+    "bytes, as `33554432` or `32m`; at most `1g`",
+    "`32m`",
+    "The size of a row group."
+  )
+  val Shards: DlcacheOption = DlcacheOption(
+    "shards",
+    "an integer from 1",
+    "the DataFrame's own partitions",
+    "Spread the rows evenly over this many shards."
+  )
+  val Shuffle: DlcacheOption = DlcacheOption(
+    "shuffle",
+    "an integer: the seed",
+    "the DataFrame's own order",
+    "Spread the rows at random over the shards and within them."
+  )
+  val Ttl: DlcacheOption = DlcacheOption(
+    "ttl",
+    "an integer and a unit `s`, `m`, `h`, `d` or `w`, as `7d`",
+    "no end",
+    "Counted from the write: afterwards `dlcache gc` may delete the dataset."
+  )
+  val Request: DlcacheOption = DlcacheOption(
+    "request",
+    "a text, for example a UUID",
+    "none",
+    "A name for this write. A read with the same `request` and no path gives one row that tells how the write went.",
+    onRead = true
+  )
+  val Version: DlcacheOption = DlcacheOption(
+    "version",
+    "an integer from 1",
+    "the current version",
+    "Which version of the dataset to read.",
+    onWrite = false,
+    onRead = true
+  )
+
+  val All: Seq[DlcacheOption] =
+    Seq(
+      Path,
+      Root,
+      Key,
+      Dtype,
+      Compression,
+      TargetShardBytes,
+      RowGroupBytes,
+      Shards,
+      Shuffle,
+      Ttl,
+      Request,
+      Version
+    )
+
+  private def quote(text: String) = s"`$text`"
+}

@@ -1,0 +1,75 @@
+package io.dlcache.conf
+
+import io.dlcache.error.DlcacheErrors
+import io.dlcache.shard.{FloatDtype, ShardOptions}
+
+/** What a write was asked for, resolved: option > session configuration > default. It stays on the driver.
+  *
+  * @param path of the dataset; none for one that is kept under the root
+  * @param root as given by option or session configuration: see [[Root]]
+  * @param key the user's own identity for the plan
+  * @param dtype none keeps the source's
+  * @param shards how many, exactly
+  * @param shuffle the seed
+  * @param ttlSeconds after the write
+  * @param request under which the outcome is kept for the client
+  */
+final private[dlcache] case class WriteConf(
+    path: Option[String],
+    root: Option[String],
+    key: Option[String],
+    dtype: Option[FloatDtype],
+    compression: String,
+    targetShardBytes: Long,
+    rowGroupBytes: Long,
+    shards: Option[Int],
+    shuffle: Option[Long],
+    ttlSeconds: Option[Long],
+    request: Option[String]
+) {
+
+  /** The options that change bytes, in one spelling: they are part of the plan key. `targetShardBytes` has no effect
+    * beside `shards`, so it is not one of them then.
+    */
+  def writeOptions: Map[String, String] =
+    Map(
+      DlcacheOption.Dtype.name -> dtype.fold(DlcacheOption.SourceDtype)(_.name),
+      DlcacheOption.Compression.name -> compression,
+      DlcacheOption.RowGroupBytes.name -> rowGroupBytes.toString
+    ) ++
+      (if (shards.isEmpty) Some(DlcacheOption.TargetShardBytes.name -> targetShardBytes.toString) else None) ++
+      shards.map(DlcacheOption.Shards.name -> _.toString) ++
+      shuffle.map(DlcacheOption.Shuffle.name -> _.toString)
+}
+
+private[dlcache] object WriteConf {
+  private val DefaultTargetShardBytes = 128L << 20
+  private val DefaultRowGroupBytes = 32L << 20
+
+  /** `partitionBy` and `clusterBy` reach a data source as options of these names. */
+  private val Partitioning = Map("__partition_columns" -> "partitionBy", "__clustering_columns" -> "clusterBy")
+
+  /** @param options of the write, names in any case
+    * @param session all of the session's configuration
+    */
+  def of(options: Map[String, String], session: Map[String, String]): WriteConf = {
+    options.keys.flatMap(Partitioning.get).foreach(method => throw DlcacheErrors.partitioningUnsupported(method))
+    val parser = new OptionParser(options, session)
+    parser.refuseUnknown(DlcacheOption.All.filter(_.onWrite))
+    WriteConf(
+      path = parser.text(DlcacheOption.Path),
+      root = parser.text(DlcacheOption.Root),
+      key = parser.text(DlcacheOption.Key),
+      dtype = parser.oneOf(DlcacheOption.Dtype, DlcacheOption.Dtypes).flatMap(FloatDtype.named),
+      compression =
+        parser.oneOf(DlcacheOption.Compression, ShardOptions.compressions).getOrElse(DlcacheOption.Uncompressed),
+      targetShardBytes = parser.bytes(DlcacheOption.TargetShardBytes).getOrElse(DefaultTargetShardBytes),
+      rowGroupBytes =
+        parser.bytes(DlcacheOption.RowGroupBytes, max = ShardOptions.MaxRowGroupBytes).getOrElse(DefaultRowGroupBytes),
+      shards = parser.positiveInt(DlcacheOption.Shards),
+      shuffle = parser.integer(DlcacheOption.Shuffle),
+      ttlSeconds = parser.seconds(DlcacheOption.Ttl),
+      request = parser.text(DlcacheOption.Request)
+    )
+  }
+}

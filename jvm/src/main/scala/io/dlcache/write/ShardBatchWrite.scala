@@ -1,0 +1,36 @@
+package io.dlcache.write
+
+import org.apache.spark.sql.connector.write.{BatchWrite, DataWriterFactory, PhysicalWriteInfo, WriterCommitMessage}
+import org.apache.spark.util.SerializableConfiguration
+
+/** The driver's side of the inner write. `commit` only collects what the tasks wrote: to publish it is the caller's act.
+  *
+  * The commit coordinator stays on (Spark's default): one attempt of each task commits, the others delete their files.
+  */
+final private[write] class ShardBatchWrite(job: ShardJob) extends BatchWrite {
+
+  override def createBatchWriterFactory(info: PhysicalWriteInfo): DataWriterFactory =
+    new ShardWriterFactory(
+      job.dataset.toString,
+      new SerializableConfiguration(job.conf),
+      job.layout,
+      job.options,
+      job.targetBytes
+    )
+
+  override def commit(messages: Array[WriterCommitMessage]): Unit = job.commit(shards(messages))
+
+  /** Nothing was published, so the files of the tasks that committed are nobody's. The others have deleted theirs. */
+  override def abort(messages: Array[WriterCommitMessage]): Unit =
+    ShardFiles.discard(job.dataset, job.conf, shards(messages).map(_.path))
+
+  /** In the order of the partitions. A slot is null if its task did not commit. */
+  private def shards(messages: Array[WriterCommitMessage]): Seq[WrittenShard] =
+    messages.toSeq.collect { case message: ShardCommitMessage => message }.sortBy(_.partition).flatMap(_.shards)
+
+  override def toString: String = s"ShardBatchWrite($job)"
+}
+
+/** What a task has written, in its order. */
+final private[write] case class ShardCommitMessage(partition: Int, shards: Seq[WrittenShard])
+    extends WriterCommitMessage

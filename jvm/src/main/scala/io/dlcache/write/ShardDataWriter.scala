@@ -1,0 +1,75 @@
+package io.dlcache.write
+
+import scala.collection.mutable.ArrayBuffer
+
+import io.dlcache.shard.{ShardLayout, ShardOptions, ShardWriter}
+import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.fs.Path
+import org.apache.spark.sql.catalyst.InternalRow
+import org.apache.spark.sql.connector.metric.CustomTaskMetric
+import org.apache.spark.sql.connector.write.{DataWriter, WriterCommitMessage}
+
+/** Writes the rows of one partition to one shard after another; without rows, to none.
+  *
+  * @param targetBytes a shard that has them is closed before the next row
+  */
+final private[write] class ShardDataWriter(
+    partition: Int,
+    dataset: Path,
+    conf: Configuration,
+    layout: ShardLayout,
+    options: ShardOptions,
+    targetBytes: Long
+) extends DataWriter[InternalRow] {
+  import ShardDataWriter.Open
+
+  private val closed = ArrayBuffer.empty[WrittenShard]
+  private var current: Option[Open] = None
+  private var isOver = false
+
+  override def write(row: InternalRow): Unit = {
+    val writer = current match {
+      case Some(shard) if shard.writer.bytes < targetBytes && !shard.writer.mustRoll => shard.writer
+      case _ => roll()
+    }
+    writer.write(row)
+  }
+
+  override def commit(): WriterCommitMessage = {
+    closeCurrent()
+    isOver = true
+    ShardCommitMessage(partition, closed.toSeq)
+  }
+
+  override def abort(): Unit = {
+    isOver = true
+    current.foreach(_.writer.abort())
+    ShardFiles.discard(dataset, conf, closed.toSeq.map(_.path))
+  }
+
+  /** Spark also calls this after `commit` and `abort`. */
+  override def close(): Unit = if (!isOver) abort()
+
+  override def currentMetricsValues(): Array[CustomTaskMetric] = ShardMetrics.values(
+    rows = closed.map(_.summary.rows).sum + current.fold(0L)(_.writer.rows),
+    bytes = closed.map(_.summary.bytes).sum + current.fold(0L)(_.writer.bytes),
+    shards = closed.size.toLong + current.size
+  )
+
+  private def roll(): ShardWriter = {
+    closeCurrent()
+    val name = ShardFiles.name(partition, closed.size)
+    val writer = new ShardWriter(new Path(dataset, name), conf, layout, options)
+    current = Some(Open(name, writer))
+    writer
+  }
+
+  private def closeCurrent(): Unit = {
+    current.foreach(shard => closed += WrittenShard(shard.name, shard.writer.close()))
+    current = None
+  }
+}
+
+private[write] object ShardDataWriter {
+  final private case class Open(name: String, writer: ShardWriter)
+}

@@ -1,0 +1,30 @@
+package io.dlcache.write
+
+import io.dlcache.shard.{ShardLayout, ShardOptions}
+import org.apache.hadoop.fs.Path
+import org.apache.spark.sql.catalyst.InternalRow
+import org.apache.spark.sql.connector.write.{DataWriter, DataWriterFactory}
+import org.apache.spark.util.SerializableConfiguration
+
+/** All that a task needs; sent to the executors.
+  *
+  * @param dataset as text, since Hadoop's paths are not serializable in all versions
+  */
+final private[write] class ShardWriterFactory(
+    dataset: String,
+    conf: SerializableConfiguration,
+    layout: ShardLayout,
+    options: ShardOptions,
+    targetBytes: Option[Long]
+) extends DataWriterFactory {
+
+  override def createWriter(partition: Int, task: Long): DataWriter[InternalRow] =
+    new ShardDataWriter(
+      partition,
+      new Path(dataset),
+      conf.value,
+      layout,
+      options,
+      targetBytes.getOrElse(Long.MaxValue)
+    )
+}

@@ -1,0 +1,34 @@
+package io.dlcache
+
+import io.dlcache.manifest.PlanKeyEntry
+import org.apache.spark.sql.SaveMode
+import org.scalatest.funsuite.AnyFunSuite
+
+class WriteDecisionSuite extends AnyFunSuite {
+  import WriteDecision._
+
+  private val key = PlanKeyEntry("durable", "a" * 64, None)
+  private val others = Seq(key.copy(digest = "b" * 64), key.copy(scope = "user"))
+
+  test("the table of modes, cell by cell") {
+    val table = Seq(
+      (SaveMode.ErrorIfExists, Build, Hit, Refuse),
+      (SaveMode.Ignore, Build, Hit, Leave),
+      (SaveMode.Overwrite, Build, Replace, Replace),
+      (SaveMode.Append, Build, Append, Append)
+    )
+    assert(table.map(_._1).toSet == SaveMode.values.toSet)
+    table.foreach { case (mode, nothing, same, other) =>
+      assert(WriteDecision.of(mode, None, key) == nothing)
+      assert(WriteDecision.of(mode, Some(key), key) == same)
+      others.foreach(there => assert(WriteDecision.of(mode, Some(there), key) == other))
+    }
+  }
+
+  test("a session key is the same in its own application only") {
+    val session = PlanKeyEntry("session", "c" * 64, Some("app-1"))
+    assert(WriteDecision.of(SaveMode.ErrorIfExists, Some(session), session) == Hit)
+    val later = session.copy(applicationId = Some("app-2"))
+    assert(WriteDecision.of(SaveMode.ErrorIfExists, Some(session), later) == Refuse)
+  }
+}

@@ -1,0 +1,120 @@
+package io.dlcache.conf
+
+import io.dlcache.error.DlcacheException
+import io.dlcache.shard.FloatDtype
+import org.scalatest.funsuite.AnyFunSuite
+
+class WriteConfSuite extends AnyFunSuite {
+
+  private def failure(options: (String, String)*): DlcacheException =
+    intercept[DlcacheException](WriteConf.of(options.toMap, Map.empty))
+
+  test("without options everything has its default") {
+    val conf = WriteConf.of(Map.empty, Map("spark.app.name" -> "x"))
+    assert(
+      conf == WriteConf(None, None, None, None, "uncompressed", 128L << 20, 32L << 20, None, None, None, None)
+    )
+  }
+
+  test("every option is resolved, in any case") {
+    val conf = WriteConf.of(
+      Map(
+        "PATH" -> "/d",
+        "root" -> "/r",
+        "key" -> "train-v3",
+        "DType" -> "FLOAT32",
+        "compression" -> "ZSTD",
+        "targetshardbytes" -> "64m",
+        "rowGroupBytes" -> "1048576",
+        "shards" -> "8",
+        "shuffle" -> "-3",
+        "ttl" -> "7d",
+        "request" -> "id-1"
+      ),
+      Map.empty
+    )
+    assert(
+      conf == WriteConf(
+        Some("/d"),
+        Some("/r"),
+        Some("train-v3"),
+        Some(FloatDtype.Float32),
+        "zstd",
+        64L << 20,
+        1L << 20,
+        Some(8),
+        Some(-3L),
+        Some(604800L),
+        Some("id-1")
+      )
+    )
+  }
+
+  test("an option wins over the session's configuration, which wins over the default") {
+    val session = Map("spark.datasource.dlcache.dtype" -> "float64", "spark.datasource.dlcache.rowGroupBytes" -> "1m")
+    val conf = WriteConf.of(Map("dtype" -> "float32"), session)
+    assert(conf.dtype.contains(FloatDtype.Float32))
+    assert(conf.rowGroupBytes == (1L << 20))
+    assert(conf.targetShardBytes == (128L << 20))
+    assert(WriteConf.of(Map("dtype" -> "source"), session).dtype.isEmpty)
+  }
+
+  test("an unknown option is refused, with the options that there are") {
+    val e = failure("dtyp" -> "float32")
+    assert(e.getCondition == "DLCACHE_UNKNOWN_OPTION")
+    assert(e.getMessage.contains("'dtyp'"))
+    DlcacheOption.All.filter(_.onWrite).foreach(o => assert(e.getMessage.contains(o.name)))
+    assert(failure("version" -> "1").getCondition == "DLCACHE_UNKNOWN_OPTION")
+  }
+
+  test("an unknown option in the session's configuration is refused") {
+    val e = intercept[DlcacheException](WriteConf.of(Map.empty, Map("spark.datasource.dlcache.rot" -> "/r")))
+    assert(e.getCondition == "DLCACHE_UNKNOWN_OPTION")
+    assert(e.getMessage.contains("spark.datasource.dlcache.rot"))
+  }
+
+  test("a bad value is refused, with the option, the value and what is allowed") {
+    val bad = Seq(
+      "dtype" -> "float16",
+      "compression" -> "lzo",
+      "targetShardBytes" -> "0",
+      "targetShardBytes" -> "big",
+      "rowGroupBytes" -> "1025m",
+      "shards" -> "0",
+      "shards" -> "many",
+      "shuffle" -> "yes",
+      "ttl" -> "7",
+      "ttl" -> "0d",
+      "path" -> " ",
+      "key" -> ""
+    )
+    bad.foreach { case (option, value) =>
+      val e = failure(option -> value)
+      assert(e.getCondition == "DLCACHE_INVALID_OPTION", s"$option=$value")
+      assert(e.getMessageParameters.get("option") == option)
+      assert(e.getMessageParameters.get("value") == value)
+      assert(e.getMessageParameters.get("allowed") == DlcacheOption.All.find(_.name == option).get.values)
+    }
+  }
+
+  test("partitionBy and clusterBy are refused") {
+    assert(failure("__partition_columns" -> "[\"a\"]").getMessageParameters.get("method") == "partitionBy")
+    assert(failure("__clustering_columns" -> "[\"a\"]").getMessageParameters.get("method") == "clusterBy")
+  }
+
+  test("the options that change bytes are told in one spelling, the others are not told") {
+    def written(options: (String, String)*) = WriteConf.of(options.toMap, Map.empty).writeOptions
+    assert(written("rowGroupBytes" -> "1m") == written("ROWGROUPBYTES" -> "1048576"))
+    assert(written() == written("dtype" -> "Source", "path" -> "/p", "root" -> "/r", "ttl" -> "1d", "request" -> "r"))
+    val distinct = Seq(
+      written(),
+      written("dtype" -> "float32"),
+      written("compression" -> "zstd"),
+      written("targetShardBytes" -> "1m"),
+      written("rowGroupBytes" -> "1m"),
+      written("shards" -> "2"),
+      written("shuffle" -> "2")
+    )
+    assert(distinct.distinct.size == distinct.size)
+  }
+}
