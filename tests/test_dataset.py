@@ -113,7 +113,7 @@ def test_versions(tmp_path: Path) -> None:
     assert rows_of(pickle.loads(pickle.dumps(second.since(1)))) == list(range(50, 80))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=5), st.integers(0, 9), st.sampled_from([None, "user", "name"]))
 def test_splits_share_no_row(dataset: dlcache.Dataset, weights: list[int], seed: int, by: str | None) -> None:
     fractions = {f"part{number}": weight / sum(weights) for number, weight in enumerate(weights)}

@@ -63,7 +63,7 @@ def sensible(options: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key != "shuffle_window" or options["shuffle"]}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(OPTIONS)
 def test_an_epoch_has_each_row_once(dataset: dlcache.Dataset, options: dict[str, Any]) -> None:
     options = sensible(options)
@@ -81,7 +81,7 @@ def test_an_epoch_has_each_row_once(dataset: dlcache.Dataset, options: dict[str,
         assert weights.tolist() == [1.0] * ROWS + [0.0] * (len(rows) - ROWS)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from([1, 2, 3, 4, 6, 8]), st.booleans(), st.sampled_from(["pad", "mask", "drop"]))
 def test_the_global_order_is_that_of_one_rank(
     dataset: dlcache.Dataset, world: int, shuffle: bool, remainder: Any
@@ -144,7 +144,7 @@ def test_writing_into_a_batch_changes_nothing_else(dataset: dlcache.Dataset, shu
     assert dataset.gather([5])["id"].tolist() == [5]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(OPTIONS, st.sampled_from([1, 2, None]), st.data())
 def test_to_resume_at_any_step_is_not_to_have_stopped(
     dataset: dlcache.Dataset, options: dict[str, Any], epochs: int | None, data: st.DataObject
@@ -311,6 +311,16 @@ def test_a_missing_shard_is_raised_once_and_leaves_nothing_running(tmp_path: Pat
                 list(iterator)
             assert list(iterator) == []
             assert threading.active_count() == before
+
+
+def test_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    bad = pa.Array.from_buffers(pa.string(), 2, pa.array([b"ok", b"\xff\xfe"]).buffers())
+    loaded = dlcache.load(write(tmp_path, pa.table({"text": bad, "id": [0, 1]})))
+    with pytest.raises(ColumnError, match=r"'text'.*not UTF-8"):
+        list(loaded.numpy(2))
+    with pytest.raises(ColumnError, match=r"'text'.*not UTF-8"):
+        list(loaded.numpy(2, transform=lambda batch: batch))
+    assert len(list(loaded.numpy(2, columns=["id"]))) == 1
 
 
 def test_an_empty_dataset(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def check(dataset: dlcache.Dataset, source: pa.Table, rows: np.ndarray[Any, Any]
         assert delivered(got[name]) == [want[row] for row in rows], name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=5, unique=True),
     rows=st.integers(1, 120),
@@ -167,7 +167,7 @@ def test_a_row_index_that_leads_out_of_its_chunk_is_named(tmp_path: Path, kind: 
             list(dlcache.load(tmp_path).numpy(50))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_flipped_bytes_in_a_shard_give_rows_or_a_named_error(tmp_path: Path, data: st.DataObject) -> None:
     kinds = ["int64", "tensor", "string", "ragged", "null_int", "map"]

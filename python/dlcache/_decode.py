@@ -93,7 +93,7 @@ class Decoder:
                     "manifest says; write the dataset again"
                 )
             return to_chunk(leaf(table.column(0), column.path[1:]), column)
-        except (pa.ArrowException, OSError, KeyError, IndexError) as error:
+        except (pa.ArrowException, OSError, KeyError, IndexError, UnicodeError) as error:
             if isinstance(error, (ShardError, ColumnError)):
                 raise
             raise ShardError(

@@ -18,7 +18,7 @@ from ._options import LoaderOptions, Shaper
 from ._order import Orders
 from ._steps import Steps
 from ._transform import Transform
-from ._values import Batch, Field, Strings, Value
+from ._values import Batch, Field, Value, as_arrays
 
 if TYPE_CHECKING:
     from ._dataset import Dataset
@@ -342,4 +342,4 @@ class NumpyLoader(BatchLoader):
     different lengths as `Ragged`."""
 
     def convert(self, batch: Batch) -> Mapping[str, Any]:
-        return {name: value.to_numpy() if isinstance(value, Strings) else value for name, value in batch.items()}
+        return as_arrays(batch)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ._convert import from_arrow, from_pandas, to_arrow, to_pandas
 from ._errors import OptionError, TransformError, unknown_column
-from ._values import Batch, Field, Kind, Ragged, Strings, Value
+from ._values import Batch, Field, Kind, Ragged, Strings, Value, as_arrays
 
 if TYPE_CHECKING:
     from ._dataset import Dataset
@@ -103,7 +103,7 @@ class Transform:
         return {name: out[name] for name in self._fields}
 
     def _call(self, batch: Batch, where: str = "") -> dict[str, Value]:
-        given = {name: value.to_numpy() if isinstance(value, Strings) else value for name, value in batch.items()}
+        given = as_arrays(batch)
         if self.spec.func is None:
             return self._chosen(given)
         try:

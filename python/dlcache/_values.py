@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ._errors import OptionError
+from ._errors import ColumnError, OptionError
 from ._memory import address_of, copy_spans
 
 Int64s = npt.NDArray[np.int64]
@@ -129,12 +129,34 @@ class Strings:
 
     def to_numpy(self) -> npt.NDArray[np.object_]:
         """A NumPy array [rows] of `str` or `bytes` objects. Raises UnicodeDecodeError for text that is not UTF-8."""
-        array: npt.NDArray[np.object_] = self.to_arrow().to_numpy(zero_copy_only=False)
+        import pyarrow as pa
+
+        array: npt.NDArray[np.object_]
+        try:
+            array = self.to_arrow().to_numpy(zero_copy_only=False)
+        except pa.ArrowException:
+            bounds = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
+            decoded = [self.data[start:stop].tobytes().decode() for start, stop in bounds]
+            array = np.fromiter(decoded, np.dtype(object), len(decoded))
         return array
 
 
 Value: TypeAlias = npt.NDArray[Any] | Ragged | Strings
 Batch: TypeAlias = Mapping[str, Value]
+
+
+def as_arrays(batch: Batch) -> dict[str, npt.NDArray[Any] | Ragged]:
+    """A batch with its `Strings` as arrays of Python objects. Raises ColumnError for text that is not UTF-8."""
+    out: dict[str, npt.NDArray[Any] | Ragged] = {}
+    for name, value in batch.items():
+        try:
+            out[name] = value.to_numpy() if isinstance(value, Strings) else value
+        except UnicodeDecodeError as error:
+            raise ColumnError(
+                f"string column {name!r} has a value that is not UTF-8: {error}. Cast the column to binary before it "
+                "is written, or leave it out"
+            ) from error
+    return out
 
 
 def _part(values: npt.NDArray[Any], offsets: Int64s, start: int, stop: int) -> tuple[npt.NDArray[Any], Int64s]:
