@@ -45,6 +45,9 @@ format: $(INSTALLED) ## format both languages
 benchmark: $(INSTALLED) $(JAR) ## measure against the limits and the peers that are installed
 	$(BIN)/python -m benchmarks
 
+golden: $(INSTALLED) ## write tests/golden anew, after a deliberate change of what is written
+	SPARK_HOME=$(SPARK_HOME_OF_VENV) scripts/sbt 'connector/Test/runMain io.dlcache.golden.WriteGoldenDatasets tests/golden'
+
 clean: ## remove what was built
 	rm -rf $(VENV) target project/target project/project jvm/target python/dlcache/jars dist build
 

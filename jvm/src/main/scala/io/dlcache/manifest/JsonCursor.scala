@@ -55,5 +55,5 @@ final private[manifest] class JsonCursor(val node: JsonNode, val where: String, 
   def int(least: Int): Int = long(least, Int.MaxValue).toInt
 
   def stringMap: Map[String, String] =
-    obj.properties().asScala.map(e => e.getKey -> apply(e.getKey).string).toMap
+    obj.properties().asScala.iterator.map(e => e.getKey -> apply(e.getKey).string).toMap
 }

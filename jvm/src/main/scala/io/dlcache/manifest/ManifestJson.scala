@@ -42,10 +42,12 @@ private[dlcache] object ManifestJson {
     head.set[JsonNode]("options", options(manifest.options))
     manifest.timeToLive.foreach(head.put("ttl-seconds", _))
 
-    val lines = head.properties().asScala.map(e => member(e.getKey, mapper.writeValueAsString(e.getValue))).toSeq
-    (lines :+
-      member("columns", list(manifest.columns.map(column))) :+
-      member("shards", list(manifest.shards.map(shard)))).mkString("{\n", ",\n", "\n}\n")
+    val lines = head.properties().asScala.iterator.map(e => member(e.getKey, mapper.writeValueAsString(e.getValue)))
+    val lists = Seq(
+      member("columns", list(manifest.columns.map(column))),
+      member("shards", list(manifest.shards.map(shard)))
+    )
+    (lines ++ lists).mkString("{\n", ",\n", "\n}\n")
   }
 
   private def formatInstant(instant: Instant): String = createdAtFormat.format(instant)

@@ -253,6 +253,9 @@ private[manifest] object ManifestParser {
   /** Storages whose raw chunks have a row index. */
   private val Indexed = Set("ragged", "string", "binary")
 
+  /** The next version may: then the shards that are there already need their row index. */
+  private def mayBecomeRagged(column: ColumnEntry): Boolean = column.shape.exists(_.size == 1)
+
   private val Alignment = 64
 
   /** Two magic numbers and the length of a footer. */
@@ -283,8 +286,10 @@ private[manifest] object ManifestParser {
       Option.when(chunk.valuesBytes != 0 || chunk.indexOffset != -1)("it is not raw and has values")
     else if (!inside(chunk.valuesOffset, chunk.valuesBytes))
       Some(s"${chunk.valuesBytes} bytes at ${chunk.valuesOffset} are not an aligned part of $fileBytes bytes")
-    else if (Indexed(column.storage) != (chunk.indexOffset != -1))
-      Some(s"a ${column.storage} column ${if (chunk.indexOffset == -1) "needs a" else "has no"} row index")
+    else if (chunk.indexOffset == -1 && Indexed(column.storage))
+      Some(s"a ${column.storage} column needs a row index")
+    else if (chunk.indexOffset != -1 && !Indexed(column.storage) && !mayBecomeRagged(column))
+      Some(s"a ${column.storage} column has no row index")
     else if (chunk.indexOffset != -1 && !inside(chunk.indexOffset, 4 * (rows + 1)))
       Some(s"an index of $rows rows at ${chunk.indexOffset} is not an aligned part of $fileBytes bytes")
     else
