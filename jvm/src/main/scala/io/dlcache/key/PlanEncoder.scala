@@ -125,7 +125,7 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
   }
 
   private def encodeLeaf(plan: LogicalPlan, leaf: PlanLeaf): Digest = leaf match {
-    case PlanLeaf.Persisted(lineage) => encode(lineage, None)
+    case PlanLeaf.Persisted(lineage) => alone(encode(lineage, None))
     case _ =>
       val state = stateOf(plan, leaf)
       foundInputs.getOrElseUpdate(state.digest, state)
@@ -137,6 +137,19 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
           case _ => plan.output.foreach(column => sink.string(column.name))
         }
       }
+  }
+
+  /** A persisted plan was resolved on its own: its common table expressions and loops have numbers of their own. */
+  private def alone(body: => Digest): Digest = {
+    val (tables, open) = (commonTables.toMap, loops)
+    commonTables.clear()
+    loops = Nil
+    try body
+    finally {
+      commonTables.clear()
+      commonTables ++= tables
+      loops = open
+    }
   }
 
   private def stateOf(plan: LogicalPlan, leaf: PlanLeaf): InputState = leaf match {

@@ -10,35 +10,49 @@ import org.apache.spark.sql.internal.SQLConf
   */
 private[key] object SemanticConfs {
 
-  private val Names: Seq[String] = Seq(
+  private[key] val Names: Seq[String] = Seq(
     "spark.sql.ansi.enabled",
     "spark.sql.avro.datetimeRebaseModeInRead",
     "spark.sql.caseSensitive",
     "spark.sql.charAsVarchar",
+    "spark.sql.chunkBase64String.enabled",
     "spark.sql.columnNameOfCorruptRecord",
+    "spark.sql.csv.filterPushdown.enabled",
     "spark.sql.csv.parser.columnPruning.enabled",
+    "spark.sql.cteRecursionLevelLimit",
+    "spark.sql.cteRecursionRowLimit",
     "spark.sql.decimalOperations.allowPrecisionLoss",
     "spark.sql.files.ignoreCorruptFiles",
     "spark.sql.files.ignoreMissingFiles",
+    "spark.sql.files.supportSecondOffsetFormat",
     "spark.sql.function.concatBinaryAsString",
     "spark.sql.function.eltOutputAsString",
+    "spark.sql.icu.caseMappings.enabled",
     "spark.sql.json.enableExactStringParsing",
     "spark.sql.json.enablePartialResults",
+    "spark.sql.json.filterPushdown.enabled",
     "spark.sql.jsonGenerator.ignoreNullFields",
+    "spark.sql.jsonGenerator.writeNullIfWithDefaultValue",
     "spark.sql.mapKeyDedupPolicy",
+    "spark.sql.mapZipWithUsesJavaCollections",
     "spark.sql.parquet.binaryAsString",
     "spark.sql.parquet.datetimeRebaseModeInRead",
     "spark.sql.parquet.fieldId.read.enabled",
     "spark.sql.parquet.fieldId.read.ignoreMissing",
+    "spark.sql.parquet.ignoreVariantAnnotation",
     "spark.sql.parquet.inferTimestampNTZ.enabled",
     "spark.sql.parquet.int96AsTimestamp",
     "spark.sql.parquet.int96RebaseModeInRead",
     "spark.sql.parquet.int96TimestampConversion",
     "spark.sql.parquet.mergeSchema",
+    "spark.sql.parquet.reader.respectUnknownTypeAnnotation.enabled",
     "spark.sql.preserveCharVarcharTypeInfo",
     "spark.sql.readSideCharPadding",
     "spark.sql.session.timeZone",
-    "spark.sql.timestampType"
+    "spark.sql.timestampType",
+    "spark.sql.variant.allowDuplicateKeys",
+    "spark.sql.variant.allowReadingShredded",
+    "spark.sql.variant.validateUnicodeInJsonParsing"
   )
 
   /** Configurations of this prefix restore an older behaviour: they count where they differ from their default. */
@@ -47,7 +61,7 @@ private[key] object SemanticConfs {
   /** What decides how rows are spread over partitions. It counts only for plans with seeded randomness: a seeded
     * expression gives each partition its own sequence.
     */
-  private val LayoutNames: Seq[String] = Seq(
+  private[key] val LayoutNames: Seq[String] = Seq(
     "spark.sql.adaptive.advisoryPartitionSizeInBytes",
     "spark.sql.adaptive.coalescePartitions.enabled",
     "spark.sql.adaptive.enabled",

@@ -1,6 +1,7 @@
 package io.dlcache.spark
 
 import scala.jdk.CollectionConverters._
+import scala.util.Try
 
 import org.apache.spark.sql.DataFrame
 import org.apache.spark.sql.catalyst.InternalRow
@@ -164,9 +165,10 @@ private[dlcache] object PlanLeaf {
   }
 
   /** `Table.id()` and `Table.version()` came with Spark 4.1; a table may have them on 4.0 too. Null means that it has no
-    * such thing.
+    * such thing, and a table that cannot say counts as one that has not.
     */
-  private def property(table: Table, name: String): Option[String] = call(table, name).map(_.toString)
+  private def property(table: Table, name: String): Option[String] =
+    Try(call(table, name)).toOption.flatten.map(_.toString)
 
   private def call(target: AnyRef, name: String): Option[AnyRef] =
     target.getClass.getMethods.find(method => method.getName == name && method.getParameterCount == 0).flatMap {

@@ -68,6 +68,17 @@ class EncodingSuite extends KeySuite with ScalaCheckPropertyChecks {
     assert(digest(Array[Any](1, new Object))._2.contains("java.lang.Object"))
   }
 
+  test("the configurations that count are known to Spark, by these names") {
+    val optional =
+      Set("spark.sql.files.maxPartitionNum", "spark.sql.files.minPartitionNum", "spark.sql.leafNodeDefaultParallelism")
+    val unknown = (SemanticConfs.Names ++ SemanticConfs.LayoutNames).filterNot { name =>
+      optional(name) || spark.conf.getOption(name).isDefined
+    }
+    // Older versions of Spark know fewer of them.
+    assert(unknown.isEmpty || spark.version < "4.2", unknown)
+    assert(SemanticConfs.Names == SemanticConfs.Names.distinct.sorted)
+  }
+
   // Redaction.
 
   private val redaction = Redaction.of(new SQLConf)

@@ -3,7 +3,7 @@ package io.dlcache.key
 import java.nio.file.{Files, Path}
 import java.nio.file.attribute.FileTime
 
-import org.apache.spark.sql.{DataFrame, Row}
+import org.apache.spark.sql.{DataFrame, KeyTestAccess, Row}
 import org.apache.spark.sql.expressions.Aggregator
 import org.apache.spark.sql.Encoders
 import org.apache.spark.sql.functions._
@@ -196,6 +196,25 @@ class SessionKeySuite extends KeySuite {
       assert(reread.count() == 20)
       assert(durable(reread) != before)
     } finally old.unpersist(blocking = true)
+  }
+
+  test("persisted input: its common table expressions are its own") {
+    read().createOrReplaceTempView("t")
+    val inner = spark.sql("with c as (select id from t where k = 1) select a.id from c a join c b on a.id = b.id")
+    inner.createOrReplaceTempView("inner_query")
+    def outer() = spark.sql(
+      "with d as (select k from t where id > 2) select x.id from inner_query x join d y on x.id = y.k join d z on x.id = z.k"
+    )
+    val before = durable(outer())
+    inner.persist()
+    try assert(durable(outer()) == before)
+    finally inner.unpersist(blocking = true)
+  }
+
+  test("session: a Hive UDF") {
+    val data = spark.range(3).toDF()
+    val function = org.apache.spark.sql.hive.HiveStandIn(data.queryExecution.analyzed.output.head)
+    assert(sessionBecause(data.select(KeyTestAccess.column(function))) == Set("hive-udf"))
   }
 
   test("large local data is not hashed") {
