@@ -35,7 +35,7 @@ BASE: Json = {
     "inputs": [
         {
             "kind": "files",
-            "format": "parquet",
+            "format": "org.apache.spark.sql.execution.datasources.parquet.ParquetFileFormat",
             "roots": ["file:/t"],
             "files": 2,
             "bytes": 30,
@@ -85,7 +85,7 @@ CASES: list[tuple[Callable[[Json], Any], list[str]]] = [
         ["input file:/t/day=1/part-0.parquet was written again, with the same length"],
     ),
     (of_input(FILES, options={"header": "true"}), ["input file:/t: option header: (not set) -> true"]),
-    (of_input(FILES, format="csv"), ["input file:/t: format parquet -> csv"]),
+    (of_input(FILES, format="a.b.CSVFileFormat"), ["input file:/t: format Parquet -> CSV"]),
     (of_input(FILES, files=2001), ["input file:/t: 2 -> 2,001 files, not all of them listed"]),
     (of_input(TABLE, version="8"), ["input table db.t: version 7 -> 8"]),
     (of_input(TABLE, id="u-2", version="0"), ["input table db.t was made anew", "input table db.t: version 7 -> 0"]),
@@ -184,7 +184,7 @@ def test_strange_explanations_never_fail(strange: Any) -> None:
 
 def test_what_a_key_was_made_of() -> None:
     lines = made_of(edited(CASES[-4][0]))
-    assert "input file:/t (parquet, 2 files, 30 bytes)" in lines
+    assert "input file:/t (Parquet, 2 files, 30 bytes)" in lines
     assert "input table db.t at version 7" in lines
     assert "input local rows (3 rows, 24 bytes)" in lines
     assert "column v: array<double>" in lines

@@ -17,7 +17,7 @@ from ._explain import Explanation, explain_dataset
 from ._fields import NullPolicy, Nulls, field_of, select
 from ._files import Files
 from ._html import dataset_html
-from ._lifecycle import DatasetReport, delete, delete_at_exit
+from ._lifecycle import SESSIONS, DatasetReport, delete, delete_at_exit
 from ._loader import NumpyLoader
 from ._manifest import Manifest, parse
 from ._memory import BufferPool
@@ -238,11 +238,17 @@ class Dataset:
 
     def lease(self) -> ReaderLease:
         """A lease on this version: while it is open, nobody deletes the shards. Loaders and `gather` take their own."""
+        self._remember()
         return ReaderLease(self.store, self.version)
 
     def hold(self) -> None:
         """Take the dataset's own lease, or renew it: it lasts until `close`, the end of `with`, or of the process."""
+        self._remember()
         self._lease.touch()
+
+    def _remember(self) -> None:
+        if self.manifest.plan_key.scope == "session":
+            SESSIONS.add(Files(self.store))
 
     def __enter__(self) -> Dataset:
         """Holds a lease until the end of the block, so that nobody deletes the dataset meanwhile."""
@@ -332,7 +338,6 @@ class Dataset:
         world_size: int | None = None,
         remainder: Remainder | None = None,
         columns: Sequence[str] | None = None,
-        stack: Mapping[str, Sequence[str]] | None = None,
         output: Output = "dict",
         transform: TransformSpec | Callable[[Any], Any] | None = None,
         nulls: Nulls = "error",
@@ -347,12 +352,11 @@ class Dataset:
         default of the environment variables RANK and WORLD_SIZE if both are set, else one rank. remainder: what
         becomes of the rows after the last whole batch: `exact` (a short batch; the default for one rank), `pad`
         (filled from the start of the epoch's order; the default for several), `mask` (so too, and `sample_weight` is
-        0 for the padding), `drop`. columns: their names; all by default. stack: columns of numbers that are delivered
-        as one array: with `{"x": ["f0", "f1"]}` a batch has `x` [batch, 2] in place of the two. output: `dict`,
-        `namedtuple`, or a tuple of names such as ("features", "label"). transform: a TransformSpec, or a function on
-        dicts of arrays. nulls: `error`, a dict of fill values, or `mask` (adds `<column>_mask`, True where there is a
-        value). shuffle_window: mix rows only within windows of about so many rows, which come from whole row groups.
-        threads: that gather; min(4, cores) by default, 0 for none. prefetch: bytes that may be read ahead.
+        0 for the padding), `drop`. columns: their names; all by default. output: `dict`, `namedtuple`, or a tuple of
+        names such as ("features", "label"). transform: a TransformSpec, or a function on dicts of arrays. nulls:
+        `error`, a dict of fill values, or `mask` (adds `<column>_mask`, True where there is a value). shuffle_window:
+        mix rows only within windows of about so many rows, which come from whole row groups. threads: that gather;
+        min(4, cores) by default, 0 for none. prefetch: bytes that may be read ahead.
 
         Booleans, integers and floats keep their dtypes. Dates are int32 days since 1970-01-01, timestamps int64
         microseconds since 1970-01-01 UTC, decimals of at most 18 digits their unscaled integers (`schema` has the
@@ -372,7 +376,6 @@ class Dataset:
                 world_size,
                 remainder,
                 columns,
-                stack,
                 output,
                 transform,
                 nulls,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-from ._explain_words import columns, count, describe, mapping, reasons, sequence, texts
+from ._explain_words import columns, count, describe, format_of, mapping, reasons, sequence, texts
 
 LISTED = 20
 """So many files of one input are named; the others are counted."""
@@ -123,7 +123,7 @@ def _changed_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> Itera
         yield f"... and {len(found) - LISTED:,} more files of {name}"
     others = [*_values(f"input {name}: option", before.get("options"), after.get("options"))]
     if before.get("format") != after.get("format"):
-        others.append(f"input {name}: format {before.get('format')} -> {after.get('format')}")
+        others.append(f"input {name}: format {format_of(before)} -> {format_of(after)}")
     yield from others
     if not found and not others:
         yield f"input {name}: {count(before.get('files'))} -> {count(after.get('files'))} files, not all of them listed"

@@ -57,13 +57,18 @@ def describe(source: Mapping[str, Any]) -> str:
     if kind == "files":
         roots = ", ".join(texts(source.get("roots"))) or str(source.get("base", ""))
         files, size = count(source.get("files")), count(source.get("bytes"))
-        return f"{roots} ({source.get('format')}, {files} files, {size} bytes)"
+        return f"{roots} ({format_of(source)}, {files} files, {size} bytes)"
     if kind == "table":
         version = source.get("version")
         return f"table {source.get('name')}" + (f" at version {version}" if version is not None else "")
     if kind == "local":
         return f"local rows ({count(source.get('rows'))} rows, {count(source.get('bytes'))} bytes)"
     return str(source.get("description", kind))
+
+
+def format_of(source: Mapping[str, Any]) -> str:
+    """The format of input files: the name of its class, without what all of them have."""
+    return str(source.get("format")).rpartition(".")[2].removesuffix("FileFormat")
 
 
 def count(value: Any) -> str:

@@ -91,20 +91,13 @@ class Files:
                 stream.write(data)
             return
         target, beside = self._at(path), self._at(temporary)
-        folder = os.path.dirname(target)
         try:
-            if os.path.basename(folder) != MANIFESTS:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(folder)
-            with open(beside, "xb") as file:
-                file.write(data)
-            os.replace(beside, target)
+            try:
+                self._replace(target, beside, data)
+            except FileNotFoundError:  # another process may have removed the folder because it was empty
+                self._replace(target, beside, data)
         except FileNotFoundError as error:
             raise NotADatasetError(f"{self.path} is not there any more: {error}") from error
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            raise
 
     def remove(self, path: str) -> None:
         """Delete a file; it is fine if it is gone."""
@@ -128,6 +121,21 @@ class Files:
             if not self._remote_listing(path):
                 filesystem, root = self.store._filesystem()
                 filesystem.delete_dir(f"{root}/{path}".rstrip("/"))
+
+    @staticmethod
+    def _replace(target: str, beside: str, data: bytes) -> None:
+        folder = os.path.dirname(target)
+        if os.path.basename(folder) != MANIFESTS:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder)
+        try:
+            with open(beside, "xb") as file:
+                file.write(data)
+            os.replace(beside, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+            raise
 
     def _at(self, path: str) -> str:
         assert self.store.local is not None

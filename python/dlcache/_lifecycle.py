@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -168,6 +169,37 @@ def delete_at_exit(files: Files, pid: int) -> None:
         delete(files)
     except DlcacheError as error:
         logger.warning("a temporary dataset stays: %s", error)
+
+
+class _Sessions:
+    """Session-keyed datasets that this process read. A lease of ours may have kept one when its application ended, so
+    we look once more when we end."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self._read: dict[str, Files] = {}
+
+    def add(self, files: Files) -> None:
+        self._read.setdefault(files.path, files)
+
+    def finish(self) -> None:
+        drop_leases()
+        for files in self._read.values():
+            try:
+                now = datetime.now(timezone.utc)
+                plan = _gc.plan_gc(snapshot(files, now), now, Policy())
+                if plan.whole:
+                    execute(files, plan, force=False)
+            except DlcacheError as error:
+                logger.debug("left to gc: %s", error)
+
+
+SESSIONS = _Sessions()
+atexit.register(SESSIONS.finish)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=SESSIONS.forget)
 
 
 def datasets_in(files: Files) -> tuple[list[Files], list[str]]:

@@ -105,7 +105,8 @@ def _problems_of(store: Store, manifest: Manifest, number: int, pages: bool) -> 
         yield f"it has {actual:,} bytes, and the manifest says {size:,}"
     elif found != crc32:
         yield f"its bytes have the CRC-32 {found:08x}, and the manifest says {crc32:08x}"
-    yield from _parquet_problems(source, manifest, number, pages)
+    else:
+        yield from _parquet_problems(source, manifest, number, pages)
 
 
 def _crc32_of_file(path: str) -> tuple[int, int]:
@@ -130,7 +131,7 @@ def _parquet_problems(source: Any, manifest: Manifest, number: int, pages: bool)
                     file.read_row_group(group)
                 except (pa.ArrowException, OSError) as error:
                     yield f"row group {group} cannot be decoded: {error}"
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         yield f"its Parquet footer cannot be read: {error}"
 
 

@@ -9,7 +9,7 @@ import scala.annotation.tailrec
 import io.dlcache.conf.{Root, WriteConf}
 import io.dlcache.error.{DlcacheErrors, DlcacheException}
 import io.dlcache.key.PlanKey
-import io.dlcache.lifecycle.SessionDatasets
+import io.dlcache.lifecycle.{Lease, LeaseKeeper, SessionDatasets}
 import io.dlcache.manifest.{DatasetStore, Manifest, PlanKeyEntry}
 import io.dlcache.shard.{ShardLayout, ShardOptions}
 import io.dlcache.spark.Sessions
@@ -85,6 +85,12 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
       val rows = aligned(current)
       val layout = layoutOf(rows)
       current.filter(_ => decide(current) == WriteDecision.Append).foreach(requireFit(_, layout))
+      val lease = LeaseKeeper.driver.take(path, hadoopConf, Lease.Writer, None)
+      try build(current, rows, layout)
+      finally lease.close()
+    }
+
+    private def build(current: Option[Manifest], rows: DataFrame, layout: ShardLayout): End = {
       val shards = write(rows, layout)
       val next = NextVersion(
         UUID.randomUUID().toString,

@@ -1,6 +1,6 @@
 package io.dlcache.lifecycle
 
-import java.io.FileNotFoundException
+import java.io.{FileNotFoundException, IOException}
 import java.nio.charset.StandardCharsets.UTF_8
 import java.time.Instant
 import java.util.UUID
@@ -10,9 +10,10 @@ import scala.util.matching.Regex
 import io.dlcache.manifest.{DatasetFiles, DatasetStore}
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.Path
+import org.apache.spark.internal.Logging
 
 /** The leases of one dataset, as files. */
-final private[lifecycle] class LeaseFiles(dataset: Path, conf: Configuration) {
+final private[lifecycle] class LeaseFiles(dataset: Path, conf: Configuration) extends Logging {
 
   private val directory = new Path(dataset, LeaseFiles.DirectoryName)
 
@@ -26,20 +27,37 @@ final private[lifecycle] class LeaseFiles(dataset: Path, conf: Configuration) {
 
   def exists(id: UUID): Boolean = fs.exists(path(id))
 
-  def remove(id: UUID): Unit = fs.delete(path(id), false): Unit
+  /** Deletes the lease, and the directories of leases and manifests if nothing is in them now. */
+  def remove(id: UUID): Unit = {
+    fs.delete(path(id), false)
+    removeIfEmpty(directory)
+    removeIfEmpty(directory.getParent)
+  }
+
+  /** True if there is no dataset, but files that may have been meant for one: only a lease tells `gc` whose they are. */
+  def isAllThereIs: Boolean =
+    !new DatasetStore(dataset, conf).exists() && list(new Path(dataset, DatasetStore.DataDirectoryName)).nonEmpty
 
   /** Whose leases are live now. */
   def live(): Seq[Lease] = {
     val now = Instant.now()
-    val names =
-      try fs.listStatus(directory).toSeq.map(_.getPath)
-      catch { case _: FileNotFoundException => Nil }
-    names
+    list(directory)
       .filter(file => LeaseFiles.Name.matches(file.getName))
       .flatMap(read)
       .flatMap(Lease.parse)
       .filter(_.isLive(now, Processes.host, Processes.isRunning))
   }
+
+  private def removeIfEmpty(place: Path): Unit =
+    if (list(place).isEmpty) {
+      // Another process may put something into it meanwhile: then it stays.
+      try fs.delete(place, false): Unit
+      catch { case e: IOException => logDebug(s"$place stays", e) }
+    }
+
+  private def list(place: Path): Seq[Path] =
+    try fs.listStatus(place).toSeq.map(_.getPath)
+    catch { case _: FileNotFoundException => Nil }
 
   private def read(file: Path): Option[String] =
     try {

@@ -44,8 +44,10 @@ final private[dlcache] class LeaseKeeper(span: Duration) extends Logging {
   ) {
     private val id = UUID.randomUUID()
 
-    /** Gives the lease up. */
-    def close(): Unit = if (held.remove(this)) attempt("delete")(synchronized(files.remove(id)))
+    /** Gives the lease up. What a failed writer leaves keeps it, expired. */
+    def close(): Unit = if (held.remove(this)) attempt("delete") {
+      synchronized(if (kind == Lease.Writer && files.isAllThereIs) write(Duration.ZERO) else files.remove(id))
+    }
 
     /** Leaves the lease behind as expired: it tells `gc` that the application has ended. */
     def expire(): Unit = if (held.remove(this)) attempt("expire")(synchronized(write(Duration.ZERO)))

@@ -6,7 +6,7 @@ import java.util.concurrent.ConcurrentHashMap
 import scala.jdk.CollectionConverters._
 
 import io.dlcache.error.DlcacheException
-import io.dlcache.manifest.{DatasetFiles, DatasetStore}
+import io.dlcache.manifest.DatasetStore
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileSystem, Path}
 import org.apache.hadoop.util.ShutdownHookManager
@@ -20,7 +20,7 @@ import org.apache.spark.scheduler.{SparkListener, SparkListenerApplicationEnd}
 private[dlcache] object SessionDatasets extends Logging {
 
   /** By application. An application is a key from its first dataset to its end. */
-  private val datasets = new ConcurrentHashMap[String, ConcurrentHashMap[Path, Configuration]]
+  private val datasets = new ConcurrentHashMap[String, ConcurrentHashMap[Path, Entry]]
 
   /** Runs after Spark's own shutdown hook has stopped the context, and before Hadoop closes its file systems. */
   private val HookPriority = FileSystem.SHUTDOWN_HOOK_PRIORITY + 20
@@ -36,33 +36,43 @@ private[dlcache] object SessionDatasets extends Logging {
       application,
       _ => {
         context.addSparkListener(new EndListener(application))
-        new ConcurrentHashMap[Path, Configuration]
+        new ConcurrentHashMap[Path, Entry]
       }
     )
-    own.put(dataset, conf): Unit
+    own.computeIfAbsent(
+      dataset,
+      _ => Entry(conf, LeaseKeeper.driver.take(dataset, conf, Lease.Application, Some(application)))
+    ): Unit
   }
 
-  /** Deletes the datasets of `application`; another call finds none. */
+  /** Deletes the datasets of `application`; another call finds none. One that is still read stays until `gc` comes. */
   def end(application: String): Unit =
-    Option(datasets.remove(application)).foreach(_.asScala.foreach { case (dataset, conf) =>
-      try deleteIfOwned(dataset, application, conf): Unit
+    Option(datasets.remove(application)).foreach(_.asScala.foreach { case (dataset, entry) =>
+      try
+        if (deleteIfOwned(dataset, application, entry.conf)) entry.lease.close()
+        else {
+          logInfo(s"$dataset is still in use, and stays until 'dlcache gc' finds it unused")
+          entry.lease.expire()
+        }
       catch {
         case e @ (_: IOException | _: DlcacheException) =>
           logWarning(s"Could not delete $dataset, which belongs to the ended Spark application $application", e)
+          entry.lease.expire()
       }
     })
 
-  /** Deletes `dataset` if it is a dataset whose current version has a session key of `application`.
+  /** Deletes `dataset` if it is a dataset whose current version has a session key of `application`, and nobody reads it.
     *
-    * @return whether it did
+    * @return whether none of its files is there any more, or it belongs to someone else
     */
   private[lifecycle] def deleteIfOwned(dataset: Path, application: String, conf: Configuration): Boolean = {
     val isOwned = new DatasetStore(dataset, conf).current().exists { manifest =>
       manifest.planKey.scope == "session" && manifest.planKey.applicationId.contains(application)
     }
-    if (isOwned) DatasetFiles.fileSystem(dataset, conf).delete(dataset, true)
-    isOwned
+    !isOwned || new DatasetDeletion(dataset, conf).run()
   }
+
+  final private case class Entry(conf: Configuration, lease: LeaseKeeper#HeldLease)
 
   final private class EndListener(application: String) extends SparkListener {
     override def onApplicationEnd(event: SparkListenerApplicationEnd): Unit = end(application)

@@ -91,4 +91,16 @@ class LeaseKeeperSuite extends AnyFunSuite {
       assert(Files.size(file) == 0)
     }
   }
+
+  test("a closed lease leaves no directories, but what a failed first write left stays known") {
+    inDirectory { directory =>
+      val keeper = new LeaseKeeper(Duration.ofHours(5))
+      keeper.take(new Path(directory.toUri), conf, Lease.Writer, None).close()
+      assert(!Files.exists(directory.resolve("_dlcache")))
+      val failed = keeper.take(new Path(directory.toUri), conf, Lease.Writer, None)
+      Files.createFile(Files.createDirectory(directory.resolve("data")).resolve("part-0.parquet"))
+      failed.close()
+      assert(!read(only(directory)).isLive(Instant.now(), Processes.host, Processes.isRunning))
+    }
+  }
 }
