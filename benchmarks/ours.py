@@ -16,14 +16,6 @@ FLOAT_COLUMNS = [f"f{n}" for n in range(FLOATS)]
 INT_COLUMNS = [f"i{n}" for n in range(INTS)]
 
 
-def stacked(batch: Batch) -> Batch:
-    """One array for each column of a table → two matrices."""
-    return {
-        "floats": np.stack([batch[name] for name in FLOAT_COLUMNS], axis=1),
-        "ints": np.stack([batch[name] for name in INT_COLUMNS], axis=1),
-    }
-
-
 def padded(batch: Batch) -> Batch:
     return {"tokens": batch["tokens"].to_padded(), "label": batch["label"]}
 
@@ -42,11 +34,7 @@ class Ours:
         if "threads" in options:
             self.options["threads"] = int(options["threads"])
         if workload == "tabular" and name == "dlcache":
-            self.options["transform"] = dlcache.TransformSpec(
-                stacked,
-                edit_fields=[("floats", np.float32, (FLOATS,)), ("ints", np.int64, (INTS,))],
-                selected_fields=["floats", "ints"],
-            )
+            self.options["stack"] = {"floats": FLOAT_COLUMNS, "ints": INT_COLUMNS}
         elif workload == "ragged":
             self.options["transform"] = dlcache.TransformSpec(
                 padded, edit_fields=[("tokens", np.int32, (None,))], num_threads=read_threads()

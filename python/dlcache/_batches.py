@@ -26,10 +26,13 @@ from ._memory import BufferPool, Bytes
 from ._order import Orders
 from ._rows import Int64s, Rows
 from ._shards import ShardReader, Stretch
+from ._stack import Stack
 from ._steps import Steps
 from ._values import Value
 
 SUPER_BATCH_BYTES = 4 << 20
+STACKED_BYTES = 16 << 20
+"""Of a super-batch with stacks: the more rows, the more of each cache line of a column is used."""
 BLOCK_ROWS = 1 << 14
 _BLOCKS = 4
 
@@ -77,12 +80,13 @@ class Work:
 class Source:
     """Everything that decides what is in a batch: which rows, of which columns, in which order. Threads share it.
 
-    block_steps: how many steps are located at once.
+    columns, names: those that are delivered by themselves. block_steps: how many steps are located at once.
     """
 
     reader: ShardReader
     columns: tuple[int, ...]
     names: tuple[str, ...]
+    stacks: tuple[Stack, ...]
     nulls: NullPolicy
     rows: Rows
     orders: Orders
@@ -93,14 +97,31 @@ class Source:
 
     def read(self, work: Work, pool: BufferPool) -> dict[str, Value]:
         """The rows of this rank in some steps, one step after another."""
-        out = self._gather(self._places(work), self.columns, pool)
+        out = self._fields(self._places(work), pool)
         if self.steps.remainder == "mask":
             out[WEIGHT] = (self.steps.positions(work.step, work.steps) < self.steps.rows).astype(np.float32)
         return out
 
     def gather(self, positions: Int64s, pool: BufferPool) -> dict[str, Value]:
         """Rows by their positions in the dataset, with nulls as the policy says."""
-        return self._gather(self.reader.locate(self.rows.at(positions)), self.columns, pool)
+        return self._fields(self.reader.locate(self.rows.at(positions)), pool)
+
+    def _fields(self, places: Places, pool: BufferPool) -> dict[str, Value]:
+        out = self._gather(places, self.columns, pool)
+        for stack in self.stacks:
+            out[stack.name] = self._stacked(stack, places, pool)
+        return out
+
+    def _stacked(self, stack: Stack, places: Places, pool: BufferPool) -> Value:
+        numbers = tuple(map(self.reader.manifest.index, stack.columns))
+        stacked = self.reader.stack(places, numbers, pool)
+        if stacked is not None:
+            return stacked
+        gathered = self.reader.gather(places, numbers, pool)
+        single: dict[str, Value] = {}
+        for number, name in zip(numbers, stack.columns, strict=True):
+            self.nulls.apply(name, gathered[number], single)
+        return np.stack([np.asarray(single[name]) for name in stack.columns], axis=1)
 
     def _gather(self, places: Places, columns: tuple[int, ...], pool: BufferPool) -> dict[str, Value]:
         gathered = self.reader.gather(places, columns, pool)
@@ -165,6 +186,8 @@ class Source:
                 continue
             prefault(value)
             self.nulls.apply(name, Gathered(value), out)
+        for stack in self.stacks:
+            out[stack.name] = self._stacked(stack, self.reader.locate(np.arange(first, last)), pool)
         if self.steps.remainder == "mask":
             out[WEIGHT] = np.ones(stretch.stop - stretch.start, np.float32)
         return out

@@ -338,6 +338,7 @@ class Dataset:
         world_size: int | None = None,
         remainder: Remainder | None = None,
         columns: Sequence[str] | None = None,
+        stack: Mapping[str, Sequence[str]] | None = None,
         output: Output = "dict",
         transform: TransformSpec | Callable[[Any], Any] | None = None,
         nulls: Nulls = "error",
@@ -352,11 +353,12 @@ class Dataset:
         default of the environment variables RANK and WORLD_SIZE if both are set, else one rank. remainder: what
         becomes of the rows after the last whole batch: `exact` (a short batch; the default for one rank), `pad`
         (filled from the start of the epoch's order; the default for several), `mask` (so too, and `sample_weight` is
-        0 for the padding), `drop`. columns: their names; all by default. output: `dict`, `namedtuple`, or a tuple of
-        names such as ("features", "label"). transform: a TransformSpec, or a function on dicts of arrays. nulls:
-        `error`, a dict of fill values, or `mask` (adds `<column>_mask`, True where there is a value). shuffle_window:
-        mix rows only within windows of about so many rows, which come from whole row groups. threads: that gather;
-        min(4, cores) by default, 0 for none. prefetch: bytes that may be read ahead.
+        0 for the padding), `drop`. columns: their names; all by default. stack: columns of numbers that are delivered
+        as one array: with `{"x": ["f0", "f1"]}` a batch has `x` [batch, 2] in place of the two. output: `dict`,
+        `namedtuple`, or a tuple of names such as ("features", "label"). transform: a TransformSpec, or a function on
+        dicts of arrays. nulls: `error`, a dict of fill values, or `mask` (adds `<column>_mask`, True where there is a
+        value). shuffle_window: mix rows only within windows of about so many rows, which come from whole row groups.
+        threads: that gather; min(4, cores) by default, 0 for none. prefetch: bytes that may be read ahead.
 
         Booleans, integers and floats keep their dtypes. Dates are int32 days since 1970-01-01, timestamps int64
         microseconds since 1970-01-01 UTC, decimals of at most 18 digits their unscaled integers (`schema` has the
@@ -376,6 +378,7 @@ class Dataset:
                 world_size,
                 remainder,
                 columns,
+                stack,
                 output,
                 transform,
                 nulls,

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._batches import BLOCK_ROWS, SUPER_BATCH_BYTES, Metrics, Pipeline, Source, Work
+from ._batches import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, Metrics, Pipeline, Source, Work
 from ._errors import OptionError, StateError
 from ._fields import WEIGHT, NullPolicy, check_weight, select
 from ._memory import BufferPool
 from ._options import LoaderOptions, Shaper
 from ._order import Orders
+from ._stack import stacks_of
 from ._steps import Steps
 from ._transform import Transform
 from ._values import Batch, Field, Value, as_arrays
@@ -43,10 +44,15 @@ class BatchLoader:
         self._steps = Steps(len(dataset), resolved.batch_size, resolved.rank, resolved.world_size, resolved.remainder)
         self._names = select(dataset.manifest, options.columns, dataset.columns)
         if resolved.remainder == "mask":
-            check_weight(self._names)
+            check_weight((*self._names, *(options.stack or ())))
         columns = [dataset.manifest.column(name) for name in self._names]
         self._nulls = NullPolicy(columns, options.nulls)
-        fields = self._nulls.fields()
+        by_name = {column.name: column for column in columns}
+        self._stacks = stacks_of(options.stack, by_name, options.nulls == "mask")
+        stacked = {name for stack in self._stacks for name in stack.columns}
+        self._single = tuple(name for name in self._names if name not in stacked)
+        fields = {name: field for name, field in self._nulls.fields().items() if name not in stacked}
+        fields |= {stack.name: stack.field for stack in self._stacks}
         if resolved.remainder == "mask":
             fields[WEIGHT] = Field(WEIGHT, "array", np.dtype(np.float32), (None,))
         self._read_fields = fields
@@ -195,7 +201,8 @@ class BatchLoader:
     @cached_property
     def _super_steps(self) -> int:
         """Steps gathered at once."""
-        return max(1, min(1024, SUPER_BATCH_BYTES // max(1, self.batch_size * self._row_bytes), self._steps.count))
+        most = STACKED_BYTES if self._stacks else SUPER_BATCH_BYTES
+        return max(1, min(1024, most // max(1, self.batch_size * self._row_bytes), self._steps.count))
 
     @property
     def _source(self) -> Source:
@@ -212,8 +219,9 @@ class BatchLoader:
             blocks = dataset.rows.block_starts(dataset.manifest.shards.block_starts(0, len(dataset.manifest.shards)))
         return Source(
             reader=dataset.reader,
-            columns=tuple(dataset.manifest.index(name) for name in self._names),
-            names=self._names,
+            columns=tuple(dataset.manifest.index(name) for name in self._single),
+            names=self._single,
+            stacks=self._stacks,
             nulls=self._nulls,
             rows=dataset.rows,
             orders=Orders(

@@ -30,6 +30,7 @@ class LoaderOptions:
     world_size: int | None = None
     remainder: Remainder | None = None
     columns: Sequence[str] | None = None
+    stack: Mapping[str, Sequence[str]] | None = None
     output: Output = "dict"
     transform: TransformSpec | Callable[[Any], Any] | None = None
     nulls: Nulls = "error"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from ._errors import OptionError
 from ._manifest import Manifest
 from ._maps import PrivateMaps, ShardMaps
 from ._memory import BufferPool
+from ._stack import RawStack
 from ._store import Store
 from ._values import Value
 
@@ -45,6 +47,7 @@ class ShardReader:
         self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)
         self._readers: dict[int, ColumnReader] = {}
+        self._stacks: dict[tuple[int, ...], RawStack | None] = {}
 
     def column(self, number: int) -> ColumnReader:
         reader = self._readers.get(number)
@@ -76,6 +79,23 @@ class ShardReader:
                 return self._gather_in_parts(places, needed, columns, pool)
             mapped = self.maps.require(needed)
         return {number: self.column(number).gather(places, mapped, pool) for number in columns}
+
+    def stack(self, places: Places, columns: tuple[int, ...], pool: BufferPool) -> npt.NDArray[Any] | None:
+        """The rows at these places, of columns with one dtype, as [rows, columns]; None if they must be read singly."""
+        if columns not in self._stacks:
+            entries = [self.manifest.columns[number] for number in columns]
+            tables = [self.manifest.chunks[number] for number in columns]
+            self._stacks[columns] = RawStack(entries, tables) if RawStack.fits(entries, tables) else None
+        stack = self._stacks[columns]
+        if stack is None or not len(places):
+            return None
+        mapped = self.maps.all()
+        if mapped is None:
+            needed = np.flatnonzero(np.bincount(places.shard))
+            if len(needed) > self.maps.limit:
+                return None
+            mapped = self.maps.require(needed)
+        return stack.gather(places, mapped, pool)
 
     def _gather_in_parts(
         self, places: Places, needed: Int64s, columns: Sequence[int], pool: BufferPool

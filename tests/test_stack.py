@@ -1,0 +1,158 @@
+"""Scalar columns as one array: the sweep over raw chunks, and the option `stack`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from _writer import write
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dlcache
+from dlcache import ColumnError, OptionError
+from dlcache._chunks import ChunkTable
+from dlcache._columns import Places
+from dlcache._manifest import Column
+from dlcache._maps import Mapped
+from dlcache._memory import BufferPool, address_of
+from dlcache._stack import RawStack
+
+ROWS = 700
+
+
+def scalar(name: str, dtype: str, stored: str) -> Column:
+    return Column(name, (name,), "scalar", np.dtype(dtype), stored, None, None, None, None, None, None, 0, 0, None)
+
+
+class Memory:
+    """Columns in the row groups of two files, as shards have them: chunks at multiples of 64, in any distance."""
+
+    def __init__(self, columns: int, groups: list[list[int]], dtype: str, stored: str, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.columns = [scalar(f"c{number}", dtype, stored) for number in range(columns)]
+        self.values: list[Any] = []  # by row group over all files: [columns, rows]
+        offsets: list[list[int]] = [[] for _ in range(columns)]
+        files = []
+        for of_file in groups:
+            file, at = np.zeros(1 << 20, np.uint8), 64
+            for rows in of_file:
+                values = rng.integers(-100, 100, (columns, rows)).astype(stored)
+                self.values.append(values.astype(dtype))
+                for number in range(columns):
+                    offsets[number].append(at)
+                    file[at : at + values[number].nbytes] = values[number].view(np.uint8)
+                    at += (-(-values[number].nbytes // 64) + int(rng.integers(0, 4))) * 64
+            files.append(file)
+        first = np.cumsum([0, *(len(of_file) for of_file in groups)])[:-1]
+        sizes = np.array([rows for of_file in groups for rows in of_file]) * np.dtype(stored).itemsize
+        self.tables = [ChunkTable(first, np.array(offset), sizes, np.full(len(offset), -1)) for offset in offsets]
+        self.shard = np.repeat(np.arange(len(groups)), [len(of_file) for of_file in groups])
+        self.mapped = Mapped(np.array([address_of(file) for file in files]), 1, tuple(files))
+
+
+@pytest.mark.parametrize("stored, dtype", [("float32", "float32"), ("int64", "int64"), ("int32", "int8")])
+@given(columns=st.integers(1, 40), rows=st.integers(1, 900), seed=st.integers(0, 99))
+def test_a_sweep_gives_what_single_reads_give(stored: str, dtype: str, columns: int, rows: int, seed: int) -> None:
+    memory = Memory(columns, [[300, 300, 100], [300, 17]], dtype, stored, seed)
+    assert RawStack.fits(memory.columns, memory.tables)
+    rng = np.random.default_rng(seed)
+    chunk = rng.integers(0, 5, rows) if rows > 400 else np.full(rows, rng.integers(0, 5))
+    row = np.array([rng.integers(0, memory.values[number].shape[1]) for number in chunk])
+    places = Places(memory.shard[chunk], chunk, row)
+    found = RawStack(memory.columns, memory.tables).gather(places, memory.mapped, BufferPool(1 << 22))
+    if rows < 64 * len(np.unique(chunk)):
+        assert found is None
+        return
+    assert found is not None and found.dtype == dtype and found.shape == (rows, columns)
+    wanted = np.stack([memory.values[number][:, at] for number, at in zip(chunk, row, strict=True)])
+    assert np.array_equal(found, wanted)
+
+
+def test_what_cannot_be_swept_is_said() -> None:
+    memory = Memory(3, [[300]], "float32", "float32", 1)
+    unaligned = ChunkTable(np.array([0]), np.array([66]), np.array([1200]), np.array([-1]))
+    coded = ChunkTable(np.array([0]), np.array([-1]), np.array([0]), np.array([-1]))
+    for other in (unaligned, coded):
+        assert not RawStack.fits(memory.columns, [*memory.tables[:2], other])
+    assert not RawStack.fits([*memory.columns[:2], scalar("b", "bool", "bit")], memory.tables)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> dlcache.Dataset:
+    numbers = np.arange(ROWS)
+    source = pa.table(
+        {
+            "id": numbers,
+            "a": (numbers / 2).astype(np.float32),
+            "b": (numbers / 4).astype(np.float32),
+            "c": (-numbers).astype(np.float32),
+            "i": numbers * 2,
+            "n": pa.array([None if number % 3 else float(number) for number in numbers], pa.float32()),
+            "text": [str(number) for number in numbers],
+        }
+    )
+    return dlcache.load(write(tmp_path_factory.mktemp("stack"), source, shard_rows=300, row_group_rows=110))
+
+
+@given(
+    shuffle=st.booleans(),
+    batch_size=st.sampled_from([7, 64, 300]),
+    threads=st.sampled_from([0, 2]),
+    remainder=st.sampled_from(["exact", "mask"]),
+)
+def test_a_stack_is_its_columns_side_by_side(
+    dataset: dlcache.Dataset, shuffle: bool, batch_size: int, threads: int, remainder: Any
+) -> None:
+    loader = dataset.numpy(
+        batch_size,
+        shuffle=shuffle,
+        threads=threads,
+        remainder=remainder,
+        columns=["a", "id", "b", "i", "n", "c"],
+        stack={"x": ["c", "a", "n", "b"], "whole": ["i", "id"]},
+        nulls={"n": -1},
+    )
+    seen: list[int] = []
+    for batch in loader:
+        assert list(batch) == ["x", "whole", *(["sample_weight"] if remainder == "mask" else [])]
+        id = batch["whole"][:, 1]
+        wanted = np.stack([-id, id / 2, np.where(id % 3, -1, id), id / 4], axis=1)
+        assert batch["x"].dtype == np.float32 and np.array_equal(batch["x"], wanted)
+        assert np.array_equal(batch["whole"][:, 0], id * 2)
+        rows = batch.get("sample_weight", np.ones(len(id))) > 0
+        seen += id[rows].tolist()
+    assert sorted(seen) == list(range(ROWS))
+    assert loader.element_spec["x"].shape[1:] == (4,)
+
+
+def test_other_columns_and_masks_stay(dataset: dlcache.Dataset) -> None:
+    batch = dataset.numpy(5, stack={"x": ["a", "b"]}, nulls="mask").batch_at(0)
+    assert list(batch) == ["id", "c", "i", "n", "n_mask", "text", "x"]
+    assert dataset.numpy(5, columns=["a"], stack={"a": ["a"]}).batch_at(0)["a"].shape == (5, 1)
+
+
+def test_a_wrong_stack_is_an_error_at_once(dataset: dlcache.Dataset) -> None:
+    def refused(stack: Any, message: str, error: type[Exception] = OptionError, **options: Any) -> None:
+        with pytest.raises(error, match=message):
+            dataset.numpy(5, stack=stack, **options)
+
+    refused({"x": ["a", "nothing"]}, "nothing", ColumnError, nulls={"n": 0})
+    refused({"x": ["a"]}, "'a'", ColumnError, columns=["b"])
+    refused({"x": ["a", "i"]}, "'i' is int64, and 'a' is float32", nulls={"n": 0})
+    refused({"x": ["a", "text"]}, "'text' is no column of numbers", nulls={"n": 0})
+    refused({"x": ["a"], "y": ["b", "a"]}, "'a' is named twice", nulls={"n": 0})
+    refused({"x": "a"}, "must be a list", nulls={"n": 0})
+    refused({"x": []}, "must be a list", nulls={"n": 0})
+    refused(["a"], "must be a dict", nulls={"n": 0})
+    refused({"id": ["a"]}, "there is a column 'id'", nulls={"n": 0})
+    refused({"x": ["a", "n"]}, "'n' has nulls", nulls="mask")
+
+
+def test_adapters_stack_too(dataset: dlcache.Dataset, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    batch = next(iter(dataset.torch(8, columns=["a", "b"], stack={"x": ["a", "b"]}, shuffle=True)))
+    assert batch["x"].shape == (8, 2) and batch["x"].dtype == torch.float32
