@@ -52,6 +52,7 @@ private[dlcache] object ColumnFacts {
       case ColumnStrategy.Binary => plain.copy(storage = "binary", lengths = summary.lengths)
       case ColumnStrategy.LargeDecimal(precision, scale) =>
         plain.copy(storage = "scalar", logical = Some("decimal"), precisionAndScale = Some((precision, scale)))
+      case ColumnStrategy.Untyped => plain.copy(storage = "scalar")
       case ColumnStrategy.Nested => plain
     }
   }

@@ -32,7 +32,7 @@ final private[shard] class Crc32Output(out: FSDataOutputStream) extends Position
   }
 
   override def write(bytes: Array[Byte], offset: Int, length: Int): Unit = {
-    out.write(bytes, offset, length)
+    writePieces(bytes, offset, length)
     if (known != null && known.matches(bytes, offset, length)) {
       before = Crc32.combine(value, known.crc, length.toLong)
       position += length
@@ -45,6 +45,16 @@ final private[shard] class Crc32Output(out: FSDataOutputStream) extends Position
     }
   }
 
+  /** Java's file stream copies what it writes into native memory; small pieces stay in the processor's cache. */
+  private def writePieces(bytes: Array[Byte], offset: Int, length: Int): Unit = {
+    var at = 0
+    while (at < length) {
+      val piece = math.min(length - at, Crc32Output.Piece)
+      out.write(bytes, offset + at, piece)
+      at += piece
+    }
+  }
+
   override def flush(): Unit = out.flush()
   override def close(): Unit = out.close()
 
@@ -52,6 +62,10 @@ final private[shard] class Crc32Output(out: FSDataOutputStream) extends Position
     def matches(bytes: Array[Byte], start: Int, count: Int): Boolean =
       (bytes eq array) && start == offset && count == length
   }
+}
+
+private[shard] object Crc32Output {
+  private val Piece = 1 << 16
 }
 
 private[shard] object Crc32 {

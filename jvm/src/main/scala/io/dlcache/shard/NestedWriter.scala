@@ -34,6 +34,7 @@ final private[shard] class NestedWriter(dataType: DataType, consumer: RecordCons
     case ArrayType(element, _) => array(writerOf(element))
     case MapType(key, value, _) => map(writerOf(key), writerOf(value))
     case struct: StructType => fields(struct)
+    case NullType => (_, _) => throw new IllegalStateException("the null type has no values")
     case other => throw new MatchError(other)
   }
 

@@ -6,6 +6,7 @@ import scala.language.existentials
 
 import org.apache.parquet.column.statistics.Statistics
 import org.apache.parquet.schema.PrimitiveType
+import org.apache.parquet.schema.PrimitiveType.PrimitiveTypeName
 import org.apache.parquet.schema.PrimitiveType.PrimitiveTypeName._
 import org.apache.spark.unsafe.Platform
 import org.apache.spark.unsafe.Platform.{BYTE_ARRAY_OFFSET, DOUBLE_ARRAY_OFFSET, FLOAT_ARRAY_OFFSET}
@@ -16,29 +17,31 @@ sealed private[shard] trait ValueRange {
   /** Parquet's statistics of the chunk. They are empty if values cannot be ordered: a null count without a range would
     * make Parquet's row-group filter drop the chunk.
     */
-  final def statistics(primitive: PrimitiveType, nulls: Long): Statistics[_] = {
-    val statistics = Statistics.createStats(primitive)
-    this match {
-      case ValueRange.Empty => statistics.incrementNumNulls(nulls)
-      case ValueRange.Integers(min, max) =>
-        statistics.incrementNumNulls(nulls)
-        Seq(min, max).foreach { bound =>
-          primitive.getPrimitiveTypeName match {
-            case BOOLEAN => statistics.updateStats(bound != 0)
-            case INT32 => statistics.updateStats(bound.toInt)
-            case _ => statistics.updateStats(bound)
-          }
+  final def statistics(primitive: PrimitiveType, nulls: Long): Statistics[_] = this match {
+    case ValueRange.NotOrdered => Statistics.getBuilderForReading(primitive).build()
+    case _ =>
+      val statistics = Statistics.createStats(primitive)
+      statistics.incrementNumNulls(nulls)
+      addBounds(statistics, primitive.getPrimitiveTypeName)
+      statistics
+  }
+
+  private def addBounds(statistics: Statistics[_], primitive: PrimitiveTypeName): Unit = this match {
+    case ValueRange.Integers(min, max) =>
+      Seq(min, max).foreach { bound =>
+        primitive match {
+          case BOOLEAN => statistics.updateStats(bound != 0)
+          case INT32 => statistics.updateStats(bound.toInt)
+          case _ => statistics.updateStats(bound)
         }
-      case ValueRange.Reals(min, max) =>
-        statistics.incrementNumNulls(nulls)
-        // A zero stands for both zeros.
-        Seq(if (min == 0) -0.0 else min, if (max == 0) 0.0 else max).foreach { bound =>
-          if (primitive.getPrimitiveTypeName == FLOAT) statistics.updateStats(bound.toFloat)
-          else statistics.updateStats(bound)
-        }
-      case ValueRange.NotOrdered =>
-    }
-    statistics
+      }
+    case ValueRange.Reals(min, max) =>
+      // A zero stands for both zeros.
+      Seq(if (min == 0) -0.0 else min, if (max == 0) 0.0 else max).foreach { bound =>
+        if (primitive == FLOAT) statistics.updateStats(bound.toFloat)
+        else statistics.updateStats(bound)
+      }
+    case ValueRange.Empty | ValueRange.NotOrdered =>
   }
 }
 

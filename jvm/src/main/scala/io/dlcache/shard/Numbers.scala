@@ -6,7 +6,7 @@ sealed private[dlcache] trait Numbers extends Serializable {
   /** All numbers as one set. */
   def overall: Moments
 
-  /** Both sets of numbers as one; by elements if both are and have as many. */
+  /** Both sets of numbers as one; by elements if both are and have as many, or if one set is empty. */
   def merge(other: Numbers): Numbers
 }
 
@@ -26,7 +26,7 @@ final private[dlcache] case class Moments(
   def variance: Double = m2 / count
   def isFinite: Boolean = !mean.isNaN && !mean.isInfinite
 
-  override def merge(other: Numbers): Moments = merge(other.overall)
+  override def merge(other: Numbers): Numbers = if (count == 0) other else merge(other.overall)
 
   def merge(other: Moments): Moments =
     if (other.count == 0) this

@@ -63,6 +63,7 @@ private[shard] object ParquetSchema {
         of(INT64).as(LogicalTypeAnnotation.timeType(false, MICROS)).named(name)
       case _: StringType => of(BINARY).as(LogicalTypeAnnotation.stringType()).named(name)
       case BinaryType => of(BINARY).named(name)
+      case NullType => of(INT32).as(LogicalTypeAnnotation.unknownType()).named(name)
       case d: DecimalType =>
         val annotation = LogicalTypeAnnotation.decimalType(d.scale, d.precision)
         if (d.precision <= Decimal.MAX_INT_DIGITS) of(INT32).as(annotation).named(name)

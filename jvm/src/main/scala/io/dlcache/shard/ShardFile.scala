@@ -57,11 +57,13 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
     ParquetProperties.DEFAULT_STATISTICS_TRUNCATE_LENGTH,
     true
   )
-  writer.start()
 
   /** Bytes written. */
   def bytes: Long = out.getPos
   def crc32: Long = out.value
+
+  /** Must be called first. */
+  def start(): Unit = writer.start()
 
   def startRowGroup(rows: Int): Unit = writer.startBlock(rows.toLong)
   def endRowGroup(): Unit = writer.endBlock()

@@ -4,6 +4,7 @@ import java.util.Locale
 
 import io.dlcache.error.DlcacheErrors
 import org.apache.parquet.schema.MessageType
+import org.apache.spark.SPARK_VERSION
 import org.apache.spark.sql.types._
 
 /** How the rows of a DataFrame are laid out in shards: a pure decision from its schema, made on the driver.
@@ -59,6 +60,9 @@ private[dlcache] object ColumnStrategy {
 
   /** A decimal of more than 18 digits: one value per row, but none that NumPy has a type for. */
   final case class LargeDecimal(precision: Int, scale: Int) extends ColumnStrategy
+
+  /** A column without a type: all rows are null. */
+  case object Untyped extends ColumnStrategy
   case object Nested extends ColumnStrategy
 }
 
@@ -110,12 +114,20 @@ private[dlcache] object ShardLayout {
       (d, ColumnStrategy.LargeDecimal(d.precision, d.scale))
     case text: StringType => (stringOf(text), ColumnStrategy.Text)
     case BinaryType => (BinaryType, ColumnStrategy.Binary)
+    case NullType => (nested(path, NullType, caseSensitive), ColumnStrategy.Untyped)
     case other =>
       ValueType.of(other, dtype) match {
         case Some(value) => (value.dataType, ColumnStrategy.Scalar(value))
         case None => (nested(path, other, caseSensitive), ColumnStrategy.Nested)
       }
   }
+
+  /** Spark's Parquet reader knows the null type since 4.2. */
+  private val readsNullType: Boolean =
+    SPARK_VERSION.split("\\.", 3) match {
+      case Array(major, minor, _*) => major.toInt > 4 || major.toInt == 4 && minor.toInt >= 2
+      case _ => false
+    }
 
   private def vector(dataType: DataType): Option[String] = VectorTypes.get(dataType.getClass.getName)
 
@@ -153,8 +165,9 @@ private[dlcache] object ShardLayout {
       refuse(path, udt, "vectors are stored at the top level only; select this one as a column of its own")
     case udt: UserDefinedType[_] =>
       refuse(path, udt, "user-defined types other than vectors have no Parquet type; convert it to plain columns")
+    case NullType if readsNullType => NullType
     case NullType =>
-      refuse(path, NullType, "a column without a type cannot be read back; cast it to the type it should have")
+      refuse(path, NullType, s"Spark $SPARK_VERSION cannot read it back; cast it to the type that it should have")
     case other => refuse(path, other, "Parquet has no type for it that Spark reads back; cast it, or drop the column")
   }
 

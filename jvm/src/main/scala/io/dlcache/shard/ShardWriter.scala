@@ -124,14 +124,20 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
   }
 
   private def flush(): Unit = {
-    val open = file.getOrElse(new ShardFile(path, conf, message, compression))
-    file = Some(open)
+    val open = file.getOrElse(create())
     open.startRowGroup(bufferedRows)
     columns.indices.foreach(i => chunks(i) += columns(i).flush(open, bufferedRows))
     open.endRowGroup()
     flushedRows += bufferedRows
     bufferedRows = 0
     bufferedBytes = 0
+  }
+
+  private def create(): ShardFile = {
+    val created = new ShardFile(path, conf, message, compression)
+    file = Some(created)
+    created.start()
+    created
   }
 
   private def metadata: Map[String, String] = Map(
@@ -156,7 +162,8 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
       case ColumnStrategy.Vector(value) => new VectorBuffer(column, value, descriptor, expected)
       case ColumnStrategy.Text => new BytesBuffer(column, isText = true, descriptor, expected)
       case ColumnStrategy.Binary => new BytesBuffer(column, isText = false, descriptor, expected)
-      case _: ColumnStrategy.LargeDecimal | ColumnStrategy.Nested => new NestedBuffer(column, compression.pageStore)
+      case _: ColumnStrategy.LargeDecimal | ColumnStrategy.Untyped | ColumnStrategy.Nested =>
+        new NestedBuffer(column, compression.pageStore)
     }
   }
 

@@ -15,7 +15,12 @@ import org.scalatest.funsuite.AnyFunSuite
 /** Writes shards and looks at them, as Spark reads them and byte for byte. */
 private[shard] trait ShardTest extends AnyFunSuite with BeforeAndAfterAll {
   private val directory = Files.createTempDirectory("dlcache-shard")
-  lazy val spark: SparkSession = SparkSession.builder().getOrCreate()
+  lazy val spark: SparkSession = {
+    val session = SparkSession.builder().getOrCreate()
+    // The time type of Spark 4.1 and later has to be switched on.
+    session.conf.set("spark.sql.timeType.enabled", "true")
+    session
+  }
 
   override def afterAll(): Unit =
     try {
