@@ -160,11 +160,10 @@ def numbers(array: pa.Array, column: Column) -> npt.NDArray[Any]:
         words = np.frombuffer(wide.buffers()[1], np.int64).reshape(-1, 2)[wide.offset : wide.offset + len(wide), 0]
         return np.where(_valid(wide), words, 0).astype(column.dtype)
     if pa.types.is_temporal(array.type) and not pa.types.is_date32(array.type):
-        unit = "ns" if column.logical == "time" else "us"
         if pa.types.is_timestamp(array.type):
-            array = array.cast(pa.timestamp(unit, array.type.tz))
+            array = array.cast(pa.timestamp("us", array.type.tz))
         elif pa.types.is_time(array.type):
-            array = array.cast(pa.time64(unit))
+            array = array.cast(pa.time64("us"))
         array = array.view(pa.int64())
     elif pa.types.is_date32(array.type):
         array = array.view(pa.int32())
