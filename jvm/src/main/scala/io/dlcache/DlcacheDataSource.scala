@@ -6,6 +6,8 @@ import scala.jdk.CollectionConverters._
 
 import io.dlcache.conf.{DlcacheOption, ReadConf, TableOptions, WriteConf}
 import io.dlcache.error.DlcacheErrors
+import io.dlcache.manifest.Manifest
+import io.dlcache.read.ReadSchema
 import io.dlcache.write.{OutcomeTable, WriteOutcome}
 import org.apache.spark.sql.{DataFrame, SQLContext, SaveMode, SparkSession}
 import org.apache.spark.sql.connector.catalog.{SessionConfigSupport, Table, TableProvider}
@@ -24,6 +26,9 @@ final class DlcacheDataSource
     with CreatableRelationProvider
     with DataSourceRegister
     with SessionConfigSupport {
+
+  /** What `inferSchema` has read: Spark then asks the same instance for the table, which stays with it. */
+  private var inferred: Option[Manifest] = None
 
   override def shortName(): String = DlcacheOption.KeyPrefix
 
@@ -50,7 +55,10 @@ final class DlcacheDataSource
     val options = TableOptions.of(properties.asCaseSensitiveMap.asScala.toMap)
     ReadConf.of(options.forRead(Map.empty), SparkSession.active.conf.getAll) match {
       case ReadConf.Outcome(_) => WriteOutcome.Schema
-      case dataset: ReadConf.Dataset => DlcacheTable.inferSchema(dataset, SparkSession.active)
+      case dataset: ReadConf.Dataset =>
+        val manifest = DlcacheTable.open(dataset, SparkSession.active)
+        inferred = Some(manifest)
+        ReadSchema.of(manifest)
     }
   }
 
@@ -64,7 +72,7 @@ final class DlcacheDataSource
     val options = TableOptions.of(properties.asScala.toMap)
     (options.path, options.request) match {
       case (None, Some(request)) => new OutcomeTable(request)
-      case _ => new DlcacheTable(schema, options)
+      case _ => new DlcacheTable(schema, options, inferred)
     }
   }
 

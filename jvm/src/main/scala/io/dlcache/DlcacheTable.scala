@@ -21,8 +21,9 @@ import org.apache.spark.sql.util.CaseInsensitiveStringMap
 /** A dataset, there or not yet. It reads the manifest once, when first asked, and stays with that version.
   *
   * @param declared the schema by `inferSchema`, by the user or by a catalog; for a write, that of the DataFrame
+  * @param inferred the version that `inferSchema` has read, if it has
   */
-final private[dlcache] class DlcacheTable(declared: StructType, options: TableOptions)
+final private[dlcache] class DlcacheTable(declared: StructType, options: TableOptions, inferred: Option[Manifest])
     extends Table
     with SupportsRead
     with SupportsWrite {
@@ -30,7 +31,8 @@ final private[dlcache] class DlcacheTable(declared: StructType, options: TableOp
   private lazy val session = SparkSession.active
 
   /** The version that is current when it is first asked for, if there is a dataset. */
-  private lazy val current: Option[Manifest] = options.path.flatMap(DlcacheTable.store(_, session).current())
+  private lazy val current: Option[Manifest] =
+    inferred.orElse(options.path.flatMap(DlcacheTable.store(_, session).current()))
 
   override def name(): String = s"dlcache ${options.path.getOrElse("without a path")}"
 
@@ -48,15 +50,13 @@ final private[dlcache] class DlcacheTable(declared: StructType, options: TableOp
 
   override def newScanBuilder(scanOptions: CaseInsensitiveStringMap): ScanBuilder =
     ReadConf.of(options.forRead(scanOptions.asScala.toMap), session.conf.getAll) match {
-      case ReadConf.Dataset(path, version) =>
-        val location = DlcacheTable.qualified(path, session)
-        val manifest = version.map(DlcacheTable.store(path, session).read).orElse(current).getOrElse {
-          throw DlcacheErrors.notADataset(location.toString)
-        }
+      case dataset: ReadConf.Dataset =>
+        val manifest = current.filter(_ => dataset.version.isEmpty).getOrElse(DlcacheTable.open(dataset, session))
+        val path = DlcacheTable.qualified(dataset.path, session)
         ReadSchema.mismatch(schema, ReadSchema.of(manifest)).foreach { mismatch =>
-          throw DlcacheErrors.schemaMismatch(location.toString, mismatch.column, mismatch.reason)
+          throw DlcacheErrors.schemaMismatch(path.toString, mismatch.column, mismatch.reason)
         }
-        new DlcacheScanBuilder(location, manifest)
+        new DlcacheScanBuilder(path, manifest)
       case ReadConf.Outcome(request) => throw DlcacheErrors.unknownRequest(request)
     }
 
@@ -76,14 +76,12 @@ private[dlcache] object DlcacheTable {
     TableCapability.ACCEPT_ANY_SCHEMA
   ).asJava
 
-  /** The schema that a read of `dataset` has.
-    *
-    * @throws io.dlcache.error.DlcacheException DLCACHE_NOT_A_DATASET
-    */
-  def inferSchema(dataset: ReadConf.Dataset, session: SparkSession): StructType = {
+  /** @throws io.dlcache.error.DlcacheException DLCACHE_NOT_A_DATASET, DLCACHE_VERSION_NOT_FOUND */
+  def open(dataset: ReadConf.Dataset, session: SparkSession): Manifest = {
     val there = store(dataset.path, session)
-    val manifest = dataset.version.map(there.read).orElse(there.current())
-    ReadSchema.of(manifest.getOrElse(throw DlcacheErrors.notADataset(qualified(dataset.path, session).toString)))
+    dataset.version.map(there.read).orElse(there.current()).getOrElse {
+      throw DlcacheErrors.notADataset(qualified(dataset.path, session).toString)
+    }
   }
 
   private def store(path: String, session: SparkSession): DatasetStore =

@@ -86,12 +86,18 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
       val layout = layoutOf(rows)
       current.filter(_ => decide(current) == WriteDecision.Append).foreach(requireFit(_, layout))
       val lease = LeaseKeeper.driver.take(path, hadoopConf, Lease.Writer, None)
-      try build(current, rows, layout)
-      finally lease.close()
+      try {
+        val end = publishOrDiscard(write(rows, layout), layout, current)
+        // Before the writer's lease ends: without one of the application `gc` would take it for ended.
+        if (end.isWritten && conf.path.isEmpty && key.scope == PlanKey.Session) {
+          SessionDatasets.record(session.sparkContext, path, hadoopConf)
+        }
+        end
+      } finally lease.close()
     }
 
-    private def build(current: Option[Manifest], rows: DataFrame, layout: ShardLayout): End = {
-      val shards = write(rows, layout)
+    /** An error other than our own may come from a publication that did take place: then the shards must stay. */
+    private def publishOrDiscard(shards: Seq[WrittenShard], layout: ShardLayout, current: Option[Manifest]): End = {
       val next = NextVersion(
         UUID.randomUUID().toString,
         Instant.now().truncatedTo(ChronoUnit.MILLIS),
@@ -103,7 +109,6 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
         conf.writeOptions,
         conf.ttlSeconds
       )
-      // Any other error may come from a publication that did take place: then the shards must stay.
       val end =
         try publish(next, current, 1)
         catch {
@@ -111,11 +116,7 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
             discard(shards)
             throw e
         }
-      if (end.isWritten) {
-        if (conf.path.isEmpty && key.scope == PlanKey.Session) {
-          SessionDatasets.record(session.sparkContext, path, hadoopConf)
-        }
-      } else discard(shards)
+      if (!end.isWritten) discard(shards)
       end
     }
 

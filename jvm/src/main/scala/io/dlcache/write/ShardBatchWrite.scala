@@ -11,6 +11,7 @@ final private[write] class ShardBatchWrite(job: ShardJob) extends BatchWrite {
 
   override def createBatchWriterFactory(info: PhysicalWriteInfo): DataWriterFactory =
     new ShardWriterFactory(
+      job.number,
       job.dataset.toString,
       new SerializableConfiguration(job.conf),
       job.layout,
@@ -20,9 +21,9 @@ final private[write] class ShardBatchWrite(job: ShardJob) extends BatchWrite {
 
   override def commit(messages: Array[WriterCommitMessage]): Unit = job.commit(shards(messages))
 
-  /** Nothing was published, so the files of the tasks that committed are nobody's. The others have deleted theirs. */
+  /** Nothing was published, so the job's files are nobody's. Tasks that still run are killed and delete theirs. */
   override def abort(messages: Array[WriterCommitMessage]): Unit =
-    ShardFiles.discard(job.dataset, job.conf, shards(messages).map(_.path))
+    ShardFiles.discardJob(job.dataset, job.conf, job.number)
 
   /** In the order of the partitions. A slot is null if its task did not commit. */
   private def shards(messages: Array[WriterCommitMessage]): Seq[WrittenShard] =

@@ -1,5 +1,7 @@
 package io.dlcache.write
 
+import java.util
+
 import scala.collection.mutable.ArrayBuffer
 
 import io.dlcache.shard.{ShardLayout, ShardOptions, ShardWriter}
@@ -11,9 +13,11 @@ import org.apache.spark.sql.connector.write.{DataWriter, WriterCommitMessage}
 
 /** Writes the rows of one partition to one shard after another; without rows, to none.
   *
+  * @param name of the shard with this number, relative to the dataset
   * @param targetBytes a shard that has them is closed before the next row
   */
 final private[write] class ShardDataWriter(
+    name: Int => String,
     partition: Int,
     dataset: Path,
     conf: Configuration,
@@ -33,6 +37,12 @@ final private[write] class ShardDataWriter(
       case _ => roll()
     }
     writer.write(row)
+  }
+
+  /** Spark reads the metrics for the last time before `commit`: the last shard must be closed by then. */
+  override def writeAll(rows: util.Iterator[InternalRow]): Unit = {
+    super.writeAll(rows)
+    closeCurrent()
   }
 
   override def commit(): WriterCommitMessage = {
@@ -58,18 +68,18 @@ final private[write] class ShardDataWriter(
 
   private def roll(): ShardWriter = {
     closeCurrent()
-    val name = ShardFiles.name(partition, closed.size)
-    val writer = new ShardWriter(new Path(dataset, name), conf, layout, options)
-    current = Some(Open(name, writer))
+    val path = name(closed.size)
+    val writer = new ShardWriter(new Path(dataset, path), conf, layout, options)
+    current = Some(Open(path, writer))
     writer
   }
 
   private def closeCurrent(): Unit = {
-    current.foreach(shard => closed += WrittenShard(shard.name, shard.writer.close()))
+    current.foreach(shard => closed += WrittenShard(shard.path, shard.writer.close()))
     current = None
   }
 }
 
 private[write] object ShardDataWriter {
-  final private case class Open(name: String, writer: ShardWriter)
+  final private case class Open(path: String, writer: ShardWriter)
 }

@@ -14,10 +14,26 @@ private[dlcache] object ShardFiles extends Logging {
 
   /** Relative to the dataset; never used twice, so a file can be deleted by its name without a look at who else is there.
     *
+    * @param job a random number: the first half of the UUID. The second is the shard's own
     * @param number of the shard in its task
     */
-  def name(partition: Int, number: Int): String =
-    f"${DatasetStore.DataDirectoryName}/part-$partition%05d-$number-${UUID.randomUUID()}.parquet"
+  def name(job: Long, partition: Int, number: Int): String = {
+    val id = new UUID(job, UUID.randomUUID().getLeastSignificantBits)
+    f"${DatasetStore.DataDirectoryName}/part-$partition%05d-$number-$id.parquet"
+  }
+
+  /** Deletes all shards of a job of which nothing is published, also those of tasks that could not report them. */
+  def discardJob(dataset: Path, conf: Configuration, job: Long): Unit = {
+    val data = new Path(dataset, DatasetStore.DataDirectoryName)
+    val prefix = new UUID(job, 0).toString.take(19)
+    try {
+      val names = DatasetFiles.fileSystem(data, conf).listStatus(data).toSeq.map(_.getPath.getName)
+      discard(dataset, conf, names.filter(_.contains(s"-$prefix-")).map(s"${data.getName}/" + _))
+    } catch {
+      case _: FileNotFoundException => ()
+      case e: IOException => logWarning(s"Could not look for shards in $data that no manifest names", e)
+    }
+  }
 
   /** A dataset starts in a directory that is new, empty, or has leftovers of a dataset only. */
   def requireFree(dataset: Path, conf: Configuration): Unit = {

@@ -29,6 +29,10 @@ final private[dlcache] class ShardJob(
     val options: ShardOptions,
     val targetBytes: Option[Long]
 ) {
+
+  /** Marks the names of the job's shards. */
+  val number: Long = UUID.randomUUID().getMostSignificantBits
+
   private val committed = new AtomicReference[Option[Seq[WrittenShard]]](None)
 
   private[write] def commit(shards: Seq[WrittenShard]): Unit = committed.set(Some(shards))

@@ -8,9 +8,11 @@ import org.apache.spark.util.SerializableConfiguration
 
 /** All that a task needs; sent to the executors.
   *
+  * @param job its number, for the names of shards
   * @param dataset as text, since Hadoop's paths are not serializable in all versions
   */
 final private[write] class ShardWriterFactory(
+    job: Long,
     dataset: String,
     conf: SerializableConfiguration,
     layout: ShardLayout,
@@ -20,6 +22,7 @@ final private[write] class ShardWriterFactory(
 
   override def createWriter(partition: Int, task: Long): DataWriter[InternalRow] =
     new ShardDataWriter(
+      name = ShardFiles.name(job, partition, _),
       partition,
       new Path(dataset),
       conf.value,
