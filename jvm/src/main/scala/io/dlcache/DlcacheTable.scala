@@ -51,7 +51,9 @@ final private[dlcache] class DlcacheTable(declared: StructType, options: TableOp
   override def newScanBuilder(scanOptions: CaseInsensitiveStringMap): ScanBuilder =
     ReadConf.of(options.forRead(scanOptions.asScala.toMap), session.conf.getAll) match {
       case dataset: ReadConf.Dataset =>
-        val manifest = current.filter(_ => dataset.version.isEmpty).getOrElse(DlcacheTable.open(dataset, session))
+        val manifest = inferred
+          .orElse(if (dataset.version.isEmpty) current else None)
+          .getOrElse(DlcacheTable.open(dataset, session))
         val path = DlcacheTable.qualified(dataset.path, session)
         ReadSchema.mismatch(schema, ReadSchema.of(manifest)).foreach { mismatch =>
           throw DlcacheErrors.schemaMismatch(path.toString, mismatch.column, mismatch.reason)

@@ -39,7 +39,9 @@ final private[write] class ShardDataWriter(
     writer.write(row)
   }
 
-  /** Spark reads the metrics for the last time before `commit`: the last shard must be closed by then. */
+  /** Spark asks for leave to commit, and reads the metrics for the last time, when this returns. A task that gets leave
+    * has all its files then, so that the job's abort finds them; a task that does not deletes them.
+    */
   override def writeAll(rows: util.Iterator[InternalRow]): Unit = {
     super.writeAll(rows)
     closeCurrent()

@@ -25,7 +25,7 @@ private[dlcache] object ShardFiles extends Logging {
   /** Deletes all shards of a job of which nothing is published, also those of tasks that could not report them. */
   def discardJob(dataset: Path, conf: Configuration, job: Long): Unit = {
     val data = new Path(dataset, DatasetStore.DataDirectoryName)
-    val prefix = new UUID(job, 0).toString.take(19)
+    val prefix = new UUID(job, 0).toString.take(18)
     try {
       val names = DatasetFiles.fileSystem(data, conf).listStatus(data).toSeq.map(_.getPath.getName)
       discard(dataset, conf, names.filter(_.contains(s"-$prefix-")).map(s"${data.getName}/" + _))
