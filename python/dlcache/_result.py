@@ -25,7 +25,16 @@ class CacheResult:
 
     def __str__(self) -> str:
         did = "hit" if self.hit else f"written in {self.seconds:.1f} s"
+        shards = f"{self.shards} shard{'' if self.shards == 1 else 's'}"
         return (
-            f"dlcache: {did}: {self.rows:,} rows, {self.bytes / 1e6:,.1f} MB in {self.shards} "
-            f"{'shard' if self.shards == 1 else 'shards'}, key {self.digest[:12]} ({self.scope}), {self.path}"
+            f"dlcache: {did}: {self.rows:,} rows, {_size(self.bytes)} in {shards}, "
+            f"key {self.digest[:12]} ({self.scope}), {self.path}"
         )
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.95:
+            return f"{count:.{0 if unit == 'B' else 1}f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"

@@ -122,7 +122,8 @@ def cache(
     merged = {name: _text(value) for name, value in (given | options).items() if value is not None}
     spark = df.sparkSession
     show = interactive() if progress is None else progress
-    writer = df.write.format("dlcache").options(**merged, request=request).mode(mode)
+    writer = df.write.format("dlcache").options(**merged, request=request)
+    writer = writer.mode("error" if mode == "errorifexists" else mode)  # Spark Connect knows the short name only
     try:
         with write_progress(spark, f"dlcache-{request}", show=show):
             writer.save(None if path is None else os.fspath(path))

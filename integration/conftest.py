@@ -1,0 +1,72 @@
+"""Both languages together, on real Spark. The jar is the package's, or the one that DLCACHE_JAR names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+import dlcache
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", "ignore:PySpark does not yet fully support pandas:FutureWarning")
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One classic session on two threads, with its own warehouse and its own default root."""
+    base = tmp_path_factory.mktemp("spark")
+    settings = {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": "3",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.warehouse.dir": str(base / "warehouse"),
+        "spark.datasource.dlcache.root": str(base / "root"),
+    }
+    builder = SparkSession.builder.master("local[2]").appName("dlcache integration").config(map=settings)
+    session = dlcache.configure(builder).getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+class Jobs:
+    """Counts the Spark jobs that a block starts, by a job group of its own."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._blocks = 0
+
+    def of(self, action: Any) -> tuple[Any, int]:
+        """What `action()` returns, and how many jobs it ran."""
+        self._blocks += 1
+        group = f"jobs-{id(self)}-{self._blocks}"
+        self._context.setJobGroup(group, "counted by a test")
+        try:
+            result = action()
+        finally:
+            self._context.setLocalProperty("spark.jobGroup.id", None)
+            self._context.setLocalProperty("spark.job.description", None)
+        self._context._jsc.sc().listenerBus().waitUntilEmpty()
+        return result, len(self._context.statusTracker().getJobIdsForGroup(group))
+
+
+@pytest.fixture
+def jobs(spark: Any) -> Jobs:
+    return Jobs(spark.sparkContext)
+
+
+@pytest.fixture
+def source(spark: Any, tmp_path: Path) -> Any:
+    """Ten rows in a Parquet file: id, an array of three floats, a label."""
+    path = str(tmp_path / "source")
+    rows = spark.range(10).selectExpr("id", "array(id, id + 0.5D, -id) AS features", "CAST(id % 3 AS INT) AS label")
+    rows.coalesce(1).write.parquet(path)
+    return spark.read.parquet(path)
