@@ -35,6 +35,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> dlcache.Dataset:
             "raw": [bytes([i % 256]) * (i % 3) for i in ids],
             "ragged": pa.array([[float(i)] * (i % 4) for i in ids], pa.list_(pa.float64())),
             "flag": ids % 2 == 0,
+            "twice": ids * 2,
             "nested": pa.array([[str(i)] for i in ids], pa.list_(pa.string())),
             "label": pa.array((ids % 2).astype(np.float32)),
         }
@@ -81,6 +82,12 @@ def test_outputs(dataset: dlcache.Dataset) -> None:
     assert label.numpy().tolist() == [0, 1, 2, 3]
     batch = next(iter(dataset.tf(4, output="namedtuple", columns=["id", "x"])))
     assert batch._fields == ("id", "x")
+
+
+def test_stacked_columns_are_one_tensor(dataset: dlcache.Dataset) -> None:
+    data = dataset.tf(29, columns=["x", "id", "twice"], stack={"both": ["id", "twice"]})
+    assert data.element_spec["both"] == tf.TensorSpec((29, 2), tf.int64)
+    assert next(iter(data))["both"][:3].numpy().tolist() == [[0, 0], [1, 2], [2, 4]]
 
 
 def test_a_mask_gives_sample_weights(dataset: dlcache.Dataset) -> None:

@@ -44,6 +44,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> dlcache.Dataset:
             "raw": [bytes([i % 256]) * (i % 3) for i in ids],
             "ragged": pa.array([[float(i)] * (i % 4) for i in ids], pa.list_(pa.float64())),
             "flag": ids % 2 == 0,
+            "twice": ids * 2,
         }
     )
     return dlcache.load(write(tmp_path_factory.mktemp("d"), table, shard_rows=70, row_group_rows=16))
@@ -94,6 +95,12 @@ def test_outputs(dataset: dlcache.Dataset) -> None:
     batch = next(iter(dataset.torch(4, columns=["id", "x"], output="namedtuple")))
     assert batch._fields == ("id", "x")
     assert torch.equal(batch.id, label)
+
+
+def test_stacked_columns_are_one_tensor(dataset: dlcache.Dataset) -> None:
+    batch = next(iter(dataset.torch(4, columns=["name", "id", "twice"], stack={"both": ["id", "twice"]})))
+    assert batch["both"].tolist() == [[0, 0], [1, 2], [2, 4], [3, 6]]
+    assert batch.keys() == {"name", "both"}
 
 
 def test_a_transform_may_return_what_torch_cannot_share(dataset: dlcache.Dataset) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing.context
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -67,7 +66,6 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         self._tensors = Tensors(pad_to, pin_memory)
         if self._transform is None:
             self._tensors.check(self.read_fields)
-        self._process = os.getpid()
         self._begun: tuple[int, int, int] | None = None
         self._renumber()
 
@@ -77,7 +75,6 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
     # Which steps: all in one process, every n-th in each of n workers
 
     def __iter__(self) -> Iterator[Any]:
-        self._settle()
         worker = get_worker_info()
         if worker is not None:
             self._place(worker)
@@ -118,12 +115,6 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         if resume is not None:
             epoch = resume[1] if self._resolved.epochs is None else resume[0]
         self._next_epoch = epoch + ordinal * (self._resolved.epochs or 1)
-
-    def _settle(self) -> None:
-        """After a fork: leave alone what the parent's threads may have locked, and open the shards anew."""
-        if self._process != os.getpid():
-            self.__dict__.pop("_source", None)
-            self._process = os.getpid()
 
     # State
 
@@ -176,12 +167,12 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
     def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, Any]:
         """The rows at these positions of the dataset (0 .. rows-1, or from the end if negative), transformed, as
         tensors by name. Changes no state. Raises IndexError."""
-        self._settle()
+        self.dataset.hold()
         rows = len(self.dataset)
         at = np.asarray(positions, np.int64).reshape(-1)
         if at.size and not (-rows <= int(at.min()) and int(at.max()) < rows):
             raise IndexError(f"positions must be in 0 .. {rows - 1}; got {int(at.min())} .. {int(at.max())}")
-        batch = self._source.gather(self.dataset.rows.at(np.where(at < 0, at + rows, at)), BufferPool(0))
+        batch = self._source.gather(np.where(at < 0, at + rows, at), BufferPool(0))
         if self._transform is not None:
             batch = self._transform(batch, f" at positions {positions!r}")
         return dict(self.convert(batch))
