@@ -36,12 +36,12 @@ def made_of(explanation: Any) -> list[str]:
         lines.append(f"key {there['user-key']!r}")
     lines += [f"input {describe(mapping(item))}" for item in sequence(there.get("inputs"))]
     lines += [f"column {name}: {text}" for name, text in columns(there)]
+    lines += [f"plan {line}" for line in texts(there.get("plan"))]
     lines += [f"option {name} = {value}" for name, value in sorted(mapping(there.get("options")).items())]
     lines += [f"conf {name} = {value}" for name, value in sorted(mapping(there.get("confs")).items())]
     lines += [f"layout {name} = {value}" for name, value in sorted(mapping(there.get("layout")).items())]
     if "spark-version" in there and "user-key" not in there:
         lines.append(f"Spark {there['spark-version']}")
-    lines += [f"plan {line}" for line in texts(there.get("plan"))]
     return lines or ["the explanation is empty"]
 
 
