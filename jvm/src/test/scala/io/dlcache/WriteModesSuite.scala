@@ -180,6 +180,18 @@ class WriteModesSuite extends AnyFunSuite with WriteTest {
     }
   }
 
+  test("saveAsTable replaces a table by one of other columns") {
+    val path = newPath()
+    withTable { table =>
+      def write(data: DataFrame, options: (String, String)*): Unit =
+        data.write.format("dlcache").mode("overwrite").options(options.toMap + ("path" -> path)).saveAsTable(table)
+      write(rows(3))
+      write(spark.sql("SELECT 'a' AS s, 0.5D AS x"), "dtype" -> "float32")
+      assert(spark.table(table).collect().toSeq == Seq(Row("a", 0.5f)))
+      assert(current(path).version == 2 && current(path).rows == 1)
+    }
+  }
+
   private def creating(how: String)(path: String): Unit = withTable { table =>
     spark.sql(s"$how $table USING dlcache LOCATION '$path' AS SELECT id FROM range(5)"): Unit
   }

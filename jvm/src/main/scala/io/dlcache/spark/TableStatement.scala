@@ -10,7 +10,7 @@ import org.apache.spark.sql.execution.SQLExecution
   * `CREATE TABLE ... AS SELECT` and an `INSERT INTO` look the same to it.
   *
   * @param mode of an insert that does not overwrite: `Append`, or for a table that the same statement creates
-  *   `ErrorIfExists` or, with `IF NOT EXISTS`, `Ignore`
+  *   `ErrorIfExists`, with `IF NOT EXISTS` `Ignore`, and with `REPLACE` `Overwrite`
   * @param isByName whether columns are matched by name (`saveAsTable`), not by position (SQL, `insertInto`)
   */
 final private[dlcache] case class TableStatement(mode: SaveMode, isByName: Boolean)
@@ -21,6 +21,7 @@ private[dlcache] object TableStatement {
   def current(context: SparkContext): TableStatement = {
     val mode = plan(context, SQLExecution.EXECUTION_ROOT_ID_KEY) match {
       case Some(create: CreateTableAsSelect) => if (create.ignoreIfExists) SaveMode.Ignore else SaveMode.ErrorIfExists
+      case Some(_: ReplaceTableAsSelect) => SaveMode.Overwrite
       case _ => SaveMode.Append
     }
     val isByName = plan(context, SQLExecution.EXECUTION_ID_KEY) match {
