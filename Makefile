@@ -17,7 +17,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(INSTALLED) $(JAR) ## train on real images through the cache (IMAGES=DIR: your own class folders)
-	$(BIN)/python examples/digits.py $(if $(IMAGES),--images "$(IMAGES)")
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python examples/digits.py $(if $(IMAGES),--images "$(IMAGES)")
 
 test: test-python test-jvm test-integration ## run all tests: unit tests first, then real Spark
 

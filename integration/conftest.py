@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from pyspark.sql import SparkSession
 
@@ -14,6 +16,16 @@ import dlcache
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:PySpark does not yet fully support pandas:FutureWarning")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def manifests_are_valid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every manifest that these tests have written follows docs/manifest.schema.json."""
+    yield
+    schema = Path(__file__).parent.parent / "docs" / "manifest.schema.json"
+    validator = jsonschema.Draft202012Validator(json.loads(schema.read_text()))
+    for path in tmp_path_factory.getbasetemp().glob("**/_dlcache/[0-9]*.json"):
+        validator.validate(json.loads(path.read_text()))
 
 
 @pytest.fixture(scope="session")
