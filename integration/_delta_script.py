@@ -32,7 +32,7 @@ def cached(**options: str) -> dlcache.Dataset:
     return dlcache.cache(frame, root=root, progress=False)
 
 
-results = {}
+results: dict[str, object] = {}
 spark.range(10).coalesce(1).write.format("delta").save(table)
 first = cached()
 results["first"] = (first.result.hit, first.result.scope, len(first))
