@@ -53,9 +53,22 @@ lazy val connector = (project in file("jvm"))
       "-Dspark.driver.bindAddress=127.0.0.1",
       "-Dspark.sql.shuffle.partitions=3",
       "-Duser.timezone=UTC"
-    ) ++ Seq("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.util",
-      "java.util.concurrent", "java.util.concurrent.atomic", "jdk.internal.ref", "sun.nio.ch", "sun.nio.cs",
-      "sun.security.action", "sun.util.calendar").map(p => s"--add-opens=java.base/$p=ALL-UNNAMED")
+    ) ++ Seq(
+      "java.lang",
+      "java.lang.invoke",
+      "java.lang.reflect",
+      "java.io",
+      "java.net",
+      "java.nio",
+      "java.util",
+      "java.util.concurrent",
+      "java.util.concurrent.atomic",
+      "jdk.internal.ref",
+      "sun.nio.ch",
+      "sun.nio.cs",
+      "sun.security.action",
+      "sun.util.calendar"
+    ).map(p => s"--add-opens=java.base/$p=ALL-UNNAMED")
   )
 
 lazy val root = (project in file(".")).aggregate(connector).settings(publish / skip := true)
