@@ -63,7 +63,7 @@ private[shard] object ParquetSchema {
         of(INT64).as(LogicalTypeAnnotation.timeType(false, MICROS)).named(name)
       case _: StringType => of(BINARY).as(LogicalTypeAnnotation.stringType()).named(name)
       case BinaryType => of(BINARY).named(name)
-      case NullType => of(INT32).as(LogicalTypeAnnotation.unknownType()).named(name)
+      case NullType => of(INT32).as(Unknown.annotation).named(name)
       case d: DecimalType =>
         val annotation = LogicalTypeAnnotation.decimalType(d.scale, d.precision)
         if (d.precision <= Decimal.MAX_INT_DIGITS) of(INT32).as(annotation).named(name)
@@ -71,5 +71,10 @@ private[shard] object ParquetSchema {
         else of(FIXED_LEN_BYTE_ARRAY).length(decimalBytes(d.precision)).as(annotation).named(name)
       case other => throw new MatchError(other)
     }
+  }
+
+  /** Parquet has it since 1.16: a class of its own, so that the others also load where it is missing. */
+  private object Unknown {
+    def annotation: LogicalTypeAnnotation = LogicalTypeAnnotation.unknownType()
   }
 }
