@@ -160,7 +160,6 @@ def main() -> None:
             print(json.dumps(result), file=answers, flush=True)
     for workload in request["datasets"]:
         prepare(spark, workload, data / workload, request["rows"][workload])
-    print(json.dumps({"spark": spark.version}), file=answers, flush=True)
     spark.stop()
 
 
