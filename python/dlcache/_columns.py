@@ -14,13 +14,14 @@ from ._decode import Decoder, Mask
 from ._errors import ShardError
 from ._manifest import STORED_WIDTH, Column, Manifest
 from ._maps import Mapped
-from ._memory import BufferPool, copy_spans, items_at, void
-from ._values import Ragged, Strings, Value, concatenate, offsets_of, take_rows
+from ._memory import BufferPool, copy_spans, items_at, touch_pages, void
+from ._values import Ragged, Scattered, Strings, Value, concatenate, offsets_of, take_rows
 
 Int64s = npt.NDArray[np.int64]
 
 _UNIT = 512
 _WIDE = 1 << 15
+_LONG = 1 << 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,12 +254,12 @@ class _RawStrings(_Indexed):
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
         base, start, stop = self._spans(places, mapped)
-        return self._records(base + start, stop - start, pool)
+        return self._records(base + start, stop - start, mapped, pool)
 
     def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
         return None
 
-    def _records(self, address: Int64s, sizes: Int64s, pool: BufferPool) -> Gathered:
+    def _records(self, address: Int64s, sizes: Int64s, mapped: Mapped, pool: BufferPool) -> Gathered:
         valid = sizes > 0
         if (sizes[valid] < 4).any():
             raise ShardError(
@@ -266,12 +267,15 @@ class _RawStrings(_Indexed):
                 "dataset again"
             )
         lengths = np.where(valid, sizes - 4, 0)
+        text, known = self._column.storage == "string", valid if self._column.nulls else None
+        total = int(lengths.sum())
+        if total >= _LONG * len(lengths):
+            touch_pages(address, sizes)
+            return Gathered(Scattered(address + 4, lengths, text, mapped.files), known)
         offsets = offsets_of(lengths)
-        out = pool.take(int(offsets[-1]))
+        out = pool.take(total)
         copy_spans(address + 4, lengths, out, offsets[:-1])
-        return Gathered(
-            Strings(out, offsets, self._column.storage == "string"), None if not self._column.nulls else valid
-        )
+        return Gathered(Strings(out, offsets, text), known)
 
 
 class _Decoded:

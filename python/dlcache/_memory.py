@@ -15,6 +15,7 @@ Bytes = npt.NDArray[np.uint8]
 
 ALIGNMENT = 64
 _HUGE_PAGE = 2 << 20
+_PAGE = 4096
 _BLOCKS = (4096, 1024, 256, 64, 16, 4, 1)
 _PIECE_BYTES = 1 << 20
 
@@ -80,6 +81,21 @@ def _copy_blocks(starts: Int64s, lengths: Int64s, out: Bytes, out_starts: Int64s
     piece = max(1, _PIECE_BYTES // block)
     for at in range(0, len(row), piece):
         slots[target[at : at + piece]] = items[source[at : at + piece]]
+
+
+def touch_pages(starts: Int64s, lengths: Int64s) -> None:
+    """Reads a byte of each page of these spans (of length 0 or more): what is not in memory is read from the disk, and
+    other threads go on meanwhile."""
+    present = lengths > 0
+    starts, lengths = starts[present], lengths[present]
+    if not len(starts):
+        return
+    counts = (starts + lengths - 1) // _PAGE - starts // _PAGE + 1
+    first = np.cumsum(counts) - counts
+    page = np.arange(int(counts.sum())) + np.repeat(starts // _PAGE - first, counts)
+    address = np.maximum(page * _PAGE, np.repeat(starts, counts))
+    origin = int(starts.min())
+    items_at(origin, int(address.max()) - origin + 1, np.dtype(np.uint8), 1).take(address - origin)
 
 
 class BufferPool:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._errors import ColumnError, OptionError
-from ._memory import address_of, copy_spans
+from ._memory import address_of, copy_spans, items_at
 
 Int64s = npt.NDArray[np.int64]
 Kind = Literal["array", "ragged", "text", "bytes", "object"]
@@ -127,6 +127,11 @@ class Strings:
         ]
         return pa.Array.from_buffers(pa.large_string() if self.text else pa.large_binary(), len(self), buffers)
 
+    def to_bytes(self) -> list[bytes]:
+        """The values as `bytes` objects, text in UTF-8."""
+        found: list[bytes] = Strings(self.data, self.offsets, text=False).to_numpy().tolist()
+        return found
+
     def to_numpy(self) -> npt.NDArray[np.object_]:
         """A NumPy array [rows] of `str` or `bytes` objects. Raises UnicodeDecodeError for text that is not UTF-8."""
         import pyarrow as pa
@@ -139,6 +144,72 @@ class Strings:
             decoded = [self.data[start:stop].tobytes().decode() for start, stop in bounds]
             array = np.fromiter(decoded, np.dtype(object), len(decoded))
         return array
+
+
+class Scattered(Strings):
+    """Strings that still lie where they are stored: a long value is copied once, into the object that is asked for.
+
+    starts: the address of each value. lengths: their bytes. owner: what keeps that memory. `data` is made when it is
+    asked for, `offsets` too.
+    """
+
+    __slots__ = ("_data", "_offsets", "_owner", "lengths", "starts")
+
+    starts: Int64s
+    lengths: Int64s
+    _owner: Any
+    _data: npt.NDArray[np.uint8] | None
+    _offsets: Int64s | None
+
+    def __init__(self, starts: Int64s, lengths: Int64s, text: bool, owner: Any) -> None:
+        for name, value in (("starts", starts), ("lengths", lengths), ("text", text), ("_owner", owner)):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_data", None)
+        object.__setattr__(self, "_offsets", None)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def offsets(self) -> Int64s:
+        offsets = self._offsets
+        if offsets is None:
+            offsets = offsets_of(self.lengths)
+            object.__setattr__(self, "_offsets", offsets)
+        return offsets
+
+    @property
+    def data(self) -> npt.NDArray[np.uint8]:
+        data = self._data
+        if data is None:
+            data = np.empty(int(self.offsets[-1]), np.uint8)
+            copy_spans(self.starts, self.lengths, data, self.offsets[:-1])
+            object.__setattr__(self, "_data", data)
+        return data
+
+    def __getitem__(self, index: slice) -> Strings:
+        if index.step not in (None, 1):
+            raise OptionError(f"Strings are sliced with step 1, not {index.step}")
+        return Scattered(self.starts[index], self.lengths[index], self.text, self._owner)
+
+    def take(self, rows: Int64s) -> Strings:
+        return Scattered(self.starts[rows], self.lengths[rows], self.text, self._owner)
+
+    def to_bytes(self) -> list[bytes]:
+        if not len(self):
+            return []
+        origin = int(self.starts.min())
+        starts = self.starts - origin
+        ends = starts + self.lengths
+        bytes_there: Any = items_at(origin, int(ends.max()), np.dtype(np.uint8), 1)
+        memory = memoryview(bytes_there)
+        return [bytes(memory[start:end]) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+    def to_numpy(self) -> npt.NDArray[np.object_]:
+        values: Any = self.to_bytes()
+        if self.text:
+            values = [value.decode() for value in values]
+        return np.fromiter(values, np.dtype(object), len(values))
 
 
 Value: TypeAlias = npt.NDArray[Any] | Ragged | Strings

@@ -180,7 +180,8 @@ class _Crossing:
             assert isinstance(rows, Ragged)
             return [rows.values, rows.offsets]
         if isinstance(value, Strings):
-            return [Strings(value.data, value.offsets, text=False).to_numpy()]
+            values = value.to_bytes()
+            return [np.fromiter(values, np.dtype(object), len(values))]
         if isinstance(value, Ragged):
             raise ColumnError(f"field {self.field.name!r} is ragged in this batch, and was not declared so")
         return [_as_bytes(value)] if self.dtype == tf.string else [value]

@@ -266,14 +266,15 @@ class Tensors:
                 return torch.nested.nested_tensor_from_jagged(values, offsets)
             return self._tensor(name, value.to_padded(length))
         if isinstance(value, Strings):
-            return value.to_numpy().tolist()
+            return value.to_numpy().tolist() if value.text else value.to_bytes()
         if value.dtype.kind in "OUS":
             return value.tolist()
         return self._tensor(name, value)
 
     def _tensor(self, name: str, array: npt.NDArray[Any]) -> torch.Tensor:
         # A transform may return what PyTorch cannot share: read-only, reversed or foreign-endian arrays are copied.
-        if not array.flags.writeable or not array.dtype.isnative or any(stride < 0 for stride in array.strides):
+        shared = array.flags.writeable and array.dtype.isnative
+        if not shared or not (array.flags.c_contiguous or all(stride >= 0 for stride in array.strides)):
             array = np.array(array, array.dtype.newbyteorder("="))
         try:
             tensor = torch.from_numpy(array)

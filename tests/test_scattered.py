@@ -1,0 +1,57 @@
+"""Values that lie apart are the values that lie together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlcache._memory import address_of
+from dlcache._values import Scattered, Strings, concatenate, offsets_of
+
+
+def both(values: list[bytes], text: bool) -> tuple[Strings, Scattered]:
+    """The same values one after another, and with gaps between them and from the last to the first."""
+    lengths = np.array([len(value) for value in values], np.int64)
+    together = Strings(np.frombuffer(b"".join(values), np.uint8), offsets_of(lengths), text)
+    memory = np.frombuffer(b"gap".join([b"", *reversed(values), b""]), np.uint8)
+    ends = np.cumsum(lengths[::-1] + 3)
+    starts = (ends - lengths[::-1])[::-1] + address_of(memory)
+    return together, Scattered(starts, lengths, text, memory)
+
+
+VALUES = st.lists(st.binary(max_size=3000), min_size=1, max_size=12)
+
+
+@given(values=VALUES, start=st.integers(0, 12), stop=st.integers(0, 12), seed=st.integers(0, 9))
+def test_scattered_bytes_are_those_that_lie_together(values: list[bytes], start: int, stop: int, seed: int) -> None:
+    together, scattered = both(values, text=False)
+    rows = np.random.default_rng(seed).integers(0, len(values), 5)
+    pairs: list[tuple[Strings, Strings]] = [
+        (together, scattered),
+        (together[start:stop], scattered[start:stop]),
+        (together.take(rows), scattered.take(rows)),
+    ]
+    for one, other in pairs:
+        assert len(one) == len(other)
+        assert other.to_bytes() == one.to_bytes() == other.to_numpy().tolist() == one.to_numpy().tolist()
+        assert np.array_equal(one.offsets, other.offsets) and np.array_equal(one.data, other.data)
+        assert one.to_arrow().equals(other.to_arrow())
+    joined: Any = concatenate([scattered, together])
+    assert joined.to_bytes() == values * 2
+
+
+@given(st.lists(st.text(max_size=50), min_size=1, max_size=12))
+def test_scattered_text_is_text(values: list[str]) -> None:
+    together, scattered = both([value.encode() for value in values], text=True)
+    assert scattered.to_numpy().tolist() == together.to_numpy().tolist() == values
+    assert scattered.to_bytes() == together.to_bytes() == [value.encode() for value in values]
+
+
+def test_text_that_is_not_utf_8_is_an_error() -> None:
+    for strings in both([b"fine", b"\xff"], text=True):
+        with pytest.raises(UnicodeDecodeError):
+            strings.to_numpy()
