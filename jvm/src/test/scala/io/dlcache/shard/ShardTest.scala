@@ -16,17 +16,16 @@ import org.scalatest.funsuite.AnyFunSuite
 private[shard] trait ShardTest extends AnyFunSuite with BeforeAndAfterAll {
   private val directory = Files.createTempDirectory("dlcache-shard")
   lazy val spark: SparkSession = {
-    val session = SparkSession.builder().getOrCreate()
+    // The suites of one JVM share its Spark: a session of one's own keeps the configuration apart.
+    val session = SparkSession.builder().getOrCreate().newSession()
     // The time type of Spark 4.1 and later has to be switched on.
     session.conf.set("spark.sql.timeType.enabled", "true")
     session
   }
 
   override def afterAll(): Unit =
-    try {
-      spark.stop()
-      Files.walk(directory).sorted(java.util.Comparator.reverseOrder()).forEach(Files.delete(_))
-    } finally super.afterAll()
+    try Files.walk(directory).sorted(java.util.Comparator.reverseOrder()).forEach(Files.delete(_))
+    finally super.afterAll()
 
   def newPath(): Path = new Path(directory.resolve(s"${UUID.randomUUID()}.parquet").toUri)
 
