@@ -15,17 +15,20 @@ import org.scalatest.funsuite.AnyFunSuite
 /** Writes shards and looks at them, as Spark reads them and byte for byte. */
 private[shard] trait ShardTest extends AnyFunSuite with BeforeAndAfterAll {
   private val directory = Files.createTempDirectory("dlcache-shard")
-  lazy val spark: SparkSession = {
-    // The suites of one JVM share its Spark: a session of one's own keeps the configuration apart.
-    val session = SparkSession.builder().getOrCreate().newSession()
-    // The time type of Spark 4.1 and later has to be switched on.
-    session.conf.set("spark.sql.timeType.enabled", "true")
-    session
+  // The suites of one JVM share its Spark.
+  lazy val spark: SparkSession = SparkSession.builder().getOrCreate()
+
+  // The time type of Spark 4.1 and later has to be switched on.
+  override def beforeAll(): Unit = {
+    super.beforeAll()
+    spark.conf.set("spark.sql.timeType.enabled", "true")
   }
 
   override def afterAll(): Unit =
-    try Files.walk(directory).sorted(java.util.Comparator.reverseOrder()).forEach(Files.delete(_))
-    finally super.afterAll()
+    try {
+      spark.conf.unset("spark.sql.timeType.enabled")
+      Files.walk(directory).sorted(java.util.Comparator.reverseOrder()).forEach(Files.delete(_))
+    } finally super.afterAll()
 
   def newPath(): Path = new Path(directory.resolve(s"${UUID.randomUUID()}.parquet").toUri)
 
