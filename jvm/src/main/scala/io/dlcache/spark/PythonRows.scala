@@ -104,6 +104,7 @@ private[dlcache] object PythonRows {
     "_make_empty_cell",
     "_make_function",
     "_operator",
+    "allowed_names",
     "batchSize",
     "bestSize",
     "builtins",
