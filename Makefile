@@ -35,7 +35,7 @@ lint: $(INSTALLED) ## check style, types and the rules of the tree
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	scripts/check-tree
-	scripts/sbt scalafmtCheckAll scalafmtSbtCheck connector/Test/compile
+	SPARK_HOME=$(SPARK_HOME_OF_VENV) scripts/sbt scalafmtCheckAll scalafmtSbtCheck connector/Test/compile
 
 format: $(INSTALLED) ## format both languages
 	$(BIN)/ruff check --fix .
