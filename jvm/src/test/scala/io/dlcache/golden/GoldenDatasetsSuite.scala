@@ -96,7 +96,7 @@ class GoldenDatasetsSuite extends AnyFunSuite with BeforeAndAfterAll {
     mapper.readTree(dataset.resolve("_dlcache").resolve(file).toFile).asInstanceOf[ObjectNode]
 
   private def shards(dataset: Path): Seq[Path] = {
-    val current = manifest(dataset, names(dataset.resolve("_dlcache")).last)
+    val current = manifest(dataset, manifests(dataset).last)
     current.get("shards").elements().asScala.map(shard => dataset.resolve(shard.get("path").asText)).toSeq
   }
 
