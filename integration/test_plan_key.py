@@ -157,12 +157,16 @@ def test_python_and_sql_give_one_key(spark: SparkSession, tmp_path: Path) -> Non
     assert durable(in_python) == durable(in_sql)
 
 
-def test_another_process_gives_the_same_key(spark: SparkSession) -> None:
-    code = (
-        "import test_plan_key as t; print('key', t.durable(t.session('local[3]').createDataFrame(t.ROWS, t.COLUMNS)))"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTHONHASHSEED": "7"}
-    environment.pop("PYSPARK_GATEWAY_PORT", None)
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    digest = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("key "))
-    assert digest == durable(spark.createDataFrame(ROWS, COLUMNS))
+def test_another_process_gives_the_same_key() -> None:
+    """Two processes with nothing of this one: neither its session's configuration nor its hash seed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK"))}
+
+    def digest(master: str, hash_seed: str) -> str:
+        frame = f"t.session('{master}').createDataFrame(t.ROWS, t.COLUMNS)"
+        code = f"import test_plan_key as t; print('key', t.durable({frame}))"
+        clean = environment | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-4000:]
+        return next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("key "))
+
+    assert digest("local[2]", "1") == digest("local[3]", "7")
