@@ -79,7 +79,7 @@ def _reading_rows(result: CellResult) -> Iterable[tuple[str, ...]]:
             "; ".join("not measured" if value is None else _met(value, t.ratio) for t, value in found),
         )
     for name, reason in result.absent:
-        yield ("", name, "not installed", "", "", "", "", "", reason.split("\n")[0])
+        yield ("", name, "left out", "", "", "", "", "", reason.split("\n")[0])
 
 
 def _met(value: float, least: float) -> str:

@@ -71,9 +71,11 @@ def serve(request: dict[str, Any], commands: TextIO, answers: TextIO) -> None:
             start = time.perf_counter()
             reader = make(*arguments)
             batches = reader.epoch(command["shuffle"], command["batch_size"], seed=1)
-            workload.touch(next(batches))
-            answer(seconds=time.perf_counter() - start)
-            del batches
+            batch = next(batches, None)
+            if batch is not None:
+                workload.touch(batch)
+            answer(seconds=None if batch is None else time.perf_counter() - start)
+            del batch, batches
         else:
             epoch = reader.epoch(command["shuffle"], command["batch_size"], command["seed"])
             answer(**measure(workload, epoch, request["rows"], check=command["check"]))
