@@ -171,7 +171,7 @@ def test_state_is_of_what_was_delivered_and_goes_to_another_world(dataset: dlcac
     seen = [next(iterator)["id"].tolist() for _ in range(4)]
     state = one.state_dict()
     assert (state["epoch"], state["step"]) == (0, 4)
-    assert len(json.dumps(state)) < 300
+    assert len(json.dumps(state)) < 400
     rest = [batch["id"].tolist() for batch in iterator]
     parts = []
     for rank in range(3):
@@ -208,6 +208,10 @@ def test_a_state_of_something_else_is_refused(dataset: dlcache.Dataset, options:
     part = dataset.split({"a": 0.5})["a"].numpy(16, shuffle=True)
     with pytest.raises(StateError, match="rows"):
         part.load_state_dict(loader.state_dict())
+    halves = dataset.split({"a": 0.5, "b": 0.5})
+    with pytest.raises(StateError, match="subset"):
+        halves["a"].numpy(16).load_state_dict(halves["b"].numpy(16).state_dict())
+    halves["a"].numpy(16).load_state_dict(dataset.split({"a": 0.5, "b": 0.5})["a"].numpy(16).state_dict())
 
 
 def test_any_batch_by_its_step(dataset: dlcache.Dataset) -> None:

@@ -18,17 +18,16 @@ from ._fields import NullPolicy, Nulls, field_of, select
 from ._files import Files
 from ._html import dataset_html
 from ._lifecycle import SESSIONS, DatasetReport, delete, delete_at_exit
-from ._loader import NumpyLoader
 from ._manifest import Manifest, parse
 from ._memory import BufferPool
-from ._options import PREFETCH_BYTES, LoaderOptions, Output
+from ._options import LoaderOptions
+from ._readable import Readable
 from ._reading import ReaderLease, own_leases
 from ._result import CacheResult
 from ._rows import Int64s, Rows, fractions_of, split_keys, split_rows
+from ._selection import Selection
 from ._shards import ShardReader
-from ._steps import Remainder, Steps
 from ._store import MANIFESTS, Store, manifest_name
-from ._transform import TransformSpec
 from ._values import Field, Ragged, Strings, Value
 from ._verify import VerifyReport, verify_version
 
@@ -54,7 +53,7 @@ def load(
     return Dataset(store, manifest)
 
 
-class Dataset:
+class Dataset(Readable):
     """One version of a dataset, or some of its rows and columns. Immutable; it reads nothing until asked for rows.
 
     `load` makes one. It can be pickled: its path and version go, and which rows and columns it is.
@@ -131,11 +130,6 @@ class Dataset:
         if "variance" in out:
             out["std"] = np.sqrt(out["variance"]) if isinstance(out["variance"], np.ndarray) else out["variance"] ** 0.5
         return out
-
-    def steps(self, batch_size: int, *, world_size: int = 1, remainder: Remainder | None = None) -> int:
-        """Steps of an epoch, the same on all ranks. `remainder` as in `numpy`."""
-        kept = remainder or ("exact" if world_size == 1 else "pad")
-        return Steps(len(self), batch_size, 0, world_size, kept).count
 
     def __repr__(self) -> str:
         lines = [f"Dataset({self.path!r}, version {self.version}, {len(self):,} rows, key {self.key[:12]})"]
@@ -327,78 +321,8 @@ class Dataset:
             policy.apply(name, gathered[number], out)
         return out
 
-    def numpy(
-        self,
-        batch_size: int = 32,
-        *,
-        shuffle: bool = False,
-        seed: int = 0,
-        epochs: int | None = 1,
-        rank: int | None = None,
-        world_size: int | None = None,
-        remainder: Remainder | None = None,
-        columns: Sequence[str] | None = None,
-        stack: Mapping[str, Sequence[str]] | None = None,
-        output: Output = "dict",
-        transform: TransformSpec | Callable[[Any], Any] | None = None,
-        nulls: Nulls = "error",
-        shuffle_window: int | None = None,
-        threads: int | None = None,
-        prefetch: int = PREFETCH_BYTES,
-    ) -> NumpyLoader:
-        """Batches of NumPy arrays.
-
-        batch_size: rows of one rank's batch. shuffle: permute all rows, anew in each epoch, by `seed`. epochs: in one
-        iteration; None is endless. rank, world_size: the part of every global batch that this process takes; by
-        default of the environment variables RANK and WORLD_SIZE if both are set, else one rank. remainder: what
-        becomes of the rows after the last whole batch: `exact` (a short batch; the default for one rank), `pad`
-        (filled from the start of the epoch's order; the default for several), `mask` (so too, and `sample_weight` is
-        0 for the padding), `drop`. columns: their names; all by default. stack: columns of numbers that are delivered
-        as one array: with `{"x": ["f0", "f1"]}` a batch has `x` [batch, 2] in place of the two. output: `dict`,
-        `namedtuple`, or a tuple of names such as ("features", "label"). transform: a TransformSpec, or a function on
-        dicts of arrays. nulls: `error`, a dict of fill values, or `mask` (adds `<column>_mask`, True where there is a
-        value). shuffle_window: mix rows only within windows of about so many rows, which come from whole row groups.
-        threads: that gather; min(4, cores) by default, 0 for none. prefetch: bytes that may be read ahead.
-
-        Booleans, integers and floats keep their dtypes. Dates are int32 days since 1970-01-01, timestamps int64
-        microseconds since 1970-01-01 UTC, decimals of at most 18 digits their unscaled integers (`schema` has the
-        scale), larger ones `decimal.Decimal` objects. Strings are arrays of `str`, binary values of `bytes`, arrays
-        of different lengths `Ragged`, all else Python objects.
-
-        Raises OptionError, ColumnError and NullValueError at once, ShardError and TransformError while iterating.
-        """
-        return NumpyLoader(
-            self,
-            LoaderOptions(
-                batch_size,
-                shuffle,
-                seed,
-                epochs,
-                rank,
-                world_size,
-                remainder,
-                columns,
-                stack,
-                output,
-                transform,
-                nulls,
-                shuffle_window,
-                threads,
-                prefetch,
-            ),
-        )
-
-    def torch(self, batch_size: int = 32, **options: Any) -> Any:
-        """Batches of PyTorch tensors: `dlcache.torch.loader`. Options as in `numpy`."""
-        from . import torch
-
-        return torch.loader(self, batch_size, **options)
-
-    def tf(self, batch_size: int = 32, **options: Any) -> Any:
-        """A `tf.data.Dataset` of batches: `dlcache.tf.dataset`. Options as in `numpy`."""
-        from . import tf
-
-        return tf.dataset(self, batch_size, **options)
+    def selection(self, options: LoaderOptions) -> Selection:
+        return Selection(self, options)
 
 
 def _hashed(value: Strings) -> np.ndarray[Any, np.dtype[np.uint64]]:

@@ -12,17 +12,15 @@ import numpy as np
 
 from ._batches import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, Metrics, Pipeline, Source, Work
 from ._errors import OptionError, StateError
-from ._fields import WEIGHT, NullPolicy, check_weight, select
+from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
 from ._options import LoaderOptions, Shaper
-from ._order import Orders
-from ._stack import stacks_of
 from ._steps import Steps
 from ._transform import Transform
 from ._values import Batch, Field, Value, as_arrays
 
 if TYPE_CHECKING:
-    from ._dataset import Dataset
+    from ._readable import Readable
 
 
 class BatchLoader:
@@ -37,23 +35,15 @@ class BatchLoader:
     takes; `output` is applied after it. `options`: those of `Dataset.numpy`.
     """
 
-    def __init__(self, dataset: Dataset, options: LoaderOptions) -> None:
+    def __init__(self, dataset: Readable, options: LoaderOptions) -> None:
         self.dataset = dataset
         self.options = options
         self._resolved = resolved = options.resolve()
         self._steps = Steps(len(dataset), resolved.batch_size, resolved.rank, resolved.world_size, resolved.remainder)
-        self._names = select(dataset.manifest, options.columns, dataset.columns)
+        self._selection = dataset.selection(options)
+        fields = dict(self._selection.fields)
         if resolved.remainder == "mask":
-            check_weight((*self._names, *(options.stack or ())))
-        columns = [dataset.manifest.column(name) for name in self._names]
-        self._nulls = NullPolicy(columns, options.nulls)
-        by_name = {column.name: column for column in columns}
-        self._stacks = stacks_of(options.stack, by_name, options.nulls == "mask")
-        stacked = {name for stack in self._stacks for name in stack.columns}
-        self._single = tuple(name for name in self._names if name not in stacked)
-        fields = {name: field for name, field in self._nulls.fields().items() if name not in stacked}
-        fields |= {stack.name: stack.field for stack in self._stacks}
-        if resolved.remainder == "mask":
+            check_weight(tuple(fields))
             fields[WEIGHT] = Field(WEIGHT, "array", np.dtype(np.float32), (None,))
         self._read_fields = fields
         self._transform = None if resolved.transform is None else Transform(resolved.transform, fields)
@@ -155,15 +145,15 @@ class BatchLoader:
             lease.close()
 
     def _pipeline(self) -> Pipeline:
-        resolved, rows = self._resolved, self.dataset.rows
-        work_bytes = max(1, self._super_steps * self.batch_size * self._row_bytes)
+        resolved = self._resolved
+        work_bytes = max(1, self._super_steps * self.batch_size * self._selection.row_bytes)
         depth = max(1, min(max(2, 2 * resolved.threads), resolved.prefetch // work_bytes))
         return Pipeline(
             source=self._source,
             threads=min(resolved.threads, depth),
             depth=depth,
             spare_bytes=2 * depth * work_bytes,
-            views=not self.options.shuffle and rows.ids is None and self.dataset.store.local is not None,
+            views=not resolved.shuffle and self._selection.viewable,
             transform=None if self._transform is None else self._transformed,
             transform_threads=1 if resolved.transform is None else resolved.transform.num_threads,
             metrics=self._metrics,
@@ -185,55 +175,19 @@ class BatchLoader:
             epoch, step = epoch + 1, 0
 
     @cached_property
-    def _row_bytes(self) -> int:
-        """The bytes of a row, about."""
-        manifest = self.dataset.manifest
-        total = 0
-        for name in self._names:
-            column = manifest.column(name)
-            if column.storage in ("scalar", "tensor") and column.dtype is not None:
-                total += column.elements * column.dtype.itemsize
-            elif column.lengths is not None:
-                each = column.dtype.itemsize if column.dtype is not None else 1
-                total += min(sum(column.lengths) * each // 2, manifest.bytes // max(1, manifest.rows))
-        return total
-
-    @cached_property
     def _super_steps(self) -> int:
         """Steps gathered at once."""
-        most = STACKED_BYTES if self._stacks else SUPER_BATCH_BYTES
-        return max(1, min(1024, most // max(1, self.batch_size * self._row_bytes), self._steps.count))
+        most = STACKED_BYTES if self._selection.stacked else SUPER_BATCH_BYTES
+        return max(1, min(1024, most // max(1, self.batch_size * self._selection.row_bytes), self._steps.count))
 
     @property
     def _source(self) -> Source:
         """What is read, with the locks and maps of this process: a child gets its own after a fork."""
         process = os.getpid()
         if self._process_source is None or self._process_source[0] != process:
-            self._process_source = (process, self._make_source())
+            block_steps = self._super_steps * max(1, BLOCK_ROWS // (self._super_steps * self.batch_size))
+            self._process_source = (process, self._selection.source(self._resolved, self._steps, block_steps))
         return self._process_source[1]
-
-    def _make_source(self) -> Source:
-        resolved, dataset = self._resolved, self.dataset
-        blocks = None
-        if resolved.shuffle_window is not None:
-            blocks = dataset.rows.block_starts(dataset.manifest.shards.block_starts(0, len(dataset.manifest.shards)))
-        return Source(
-            reader=dataset.reader,
-            columns=tuple(dataset.manifest.index(name) for name in self._single),
-            names=self._single,
-            stacks=self._stacks,
-            nulls=self._nulls,
-            rows=dataset.rows,
-            orders=Orders(
-                len(dataset),
-                shuffle=self.options.shuffle,
-                seed=resolved.seed,
-                window=resolved.shuffle_window,
-                block_starts=blocks,
-            ),
-            steps=self._steps,
-            block_steps=self._super_steps * max(1, BLOCK_ROWS // (self._super_steps * self.batch_size)),
-        )
 
     # Any batch, by its number
 
@@ -311,9 +265,7 @@ class BatchLoader:
 
     def _identity(self) -> dict[str, Any]:
         return {
-            "dataset": self.dataset.manifest.dataset_id,
-            "version": self.dataset.version,
-            "rows": len(self.dataset),
+            **self._selection.identity(),
             "shuffle": self.options.shuffle,
             "shuffle_window": self._resolved.shuffle_window,
             "seed": self._resolved.seed,

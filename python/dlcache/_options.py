@@ -53,6 +53,7 @@ class LoaderOptions:
         threads = _integer("threads", self.threads, 0)
         return Resolved(
             batch_size=_integer("batch_size", self.batch_size, 1) or 0,
+            shuffle=self.shuffle,
             seed=_integer("seed", self.seed, 0) or 0,
             epochs=_integer("epochs", self.epochs, 1),
             rank=rank,
@@ -70,6 +71,7 @@ class Resolved:
     """Loader options after defaults."""
 
     batch_size: int
+    shuffle: bool
     seed: int
     epochs: int | None
     rank: int

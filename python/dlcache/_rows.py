@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import pairwise
 
 import numpy as np
@@ -41,6 +42,12 @@ class Rows:
         if len(ids) and int(ids[-1]) - int(ids[0]) == len(ids) - 1:
             return Rows(int(ids[0]), int(ids[-1]) + 1)
         return Rows(0, 0, ids.astype(np.min_scalar_type(int(ids[-1]) if len(ids) else 0)))
+
+    def digest(self) -> str:
+        """Which rows these are, as 16 hexadecimal digits."""
+        if self.ids is None:
+            return blake2b(f"{self.start} {self.stop}".encode(), digest_size=8).hexdigest()
+        return blake2b(self.ids.astype("<i8").tobytes(), digest_size=8).hexdigest()
 
     def block_starts(self, blocks: Int64s) -> Int64s:
         """The positions where the rows of each block start; `blocks` are the blocks' first row ids, and the end."""

@@ -23,15 +23,15 @@ except ImportError as missing:
 
 from ._adapters import loader_options
 from ._batches import SUPER_BATCH_BYTES
-from ._dataset import Dataset
 from ._errors import ColumnError, OptionError
 from ._loader import BatchLoader
+from ._readable import Readable
 from ._values import Field, Ragged, Strings, Value, concatenate, offsets_of
 
 Arrays = list[npt.NDArray[Any]]
 
 
-def dataset(source: Dataset, batch_size: int = 32, *, start_step: int = 0, **options: Any) -> tf.data.Dataset:
+def dataset(source: Readable, batch_size: int = 32, *, start_step: int = 0, **options: Any) -> tf.data.Dataset:
     """A `tf.data.Dataset` of batches. `options` are those of `Dataset.numpy`; rank and world size are also those of
     `TF_CONFIG` and of the current `tf.distribute` strategy's cluster.
 

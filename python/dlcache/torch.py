@@ -26,6 +26,7 @@ from ._fields import Nulls
 from ._loader import BatchLoader
 from ._memory import BufferPool
 from ._options import LoaderOptions, Output
+from ._readable import Readable
 from ._transform import TransformSpec
 from ._values import Batch, Ragged, Strings, Value
 from ._workers import Iterations
@@ -34,7 +35,7 @@ PadTo = int | Mapping[str, int] | None
 
 
 def loader(
-    dataset: Dataset, batch_size: int = 32, *, pad_to: PadTo = None, pin_memory: bool = False, **options: Any
+    dataset: Readable, batch_size: int = 32, *, pad_to: PadTo = None, pin_memory: bool = False, **options: Any
 ) -> TorchLoader:
     """Batches of tensors. `options` are those of `Dataset.numpy`; rank and world size are also those of
     `torch.distributed`, where it is initialised.
@@ -60,7 +61,7 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
     """
 
     def __init__(
-        self, dataset: Dataset, options: LoaderOptions, pad_to: PadTo = None, pin_memory: bool = False
+        self, dataset: Readable, options: LoaderOptions, pad_to: PadTo = None, pin_memory: bool = False
     ) -> None:
         super().__init__(dataset, options)
         self._tensors = Tensors(pad_to, pin_memory)

@@ -1,0 +1,118 @@
+"""The ways from rows to a training loop, the same for everything that has rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ._fields import Nulls
+from ._loader import NumpyLoader
+from ._options import PREFETCH_BYTES, LoaderOptions, Output
+from ._reading import ReaderLease
+from ._selection import Selects
+from ._steps import Remainder, Steps
+from ._transform import TransformSpec
+
+
+class Readable(ABC):
+    """Rows that loaders can read: those of a dataset, or of a mixture of datasets."""
+
+    @property
+    @abstractmethod
+    def path(self) -> str:
+        """Where the rows are, for messages."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Rows of an epoch."""
+
+    @abstractmethod
+    def selection(self, options: LoaderOptions) -> Selects:
+        """What a loader with these options reads, checked."""
+
+    @abstractmethod
+    def lease(self) -> ReaderLease:
+        """A lease on what is read: while it is open, nobody deletes the shards."""
+
+    @abstractmethod
+    def hold(self) -> None:
+        """Take a lease of its own, or renew it."""
+
+    def steps(self, batch_size: int, *, world_size: int = 1, remainder: Remainder | None = None) -> int:
+        """Steps of an epoch, the same on all ranks. `remainder` as in `numpy`."""
+        kept = remainder or ("exact" if world_size == 1 else "pad")
+        return Steps(len(self), batch_size, 0, world_size, kept).count
+
+    def numpy(
+        self,
+        batch_size: int = 32,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        epochs: int | None = 1,
+        rank: int | None = None,
+        world_size: int | None = None,
+        remainder: Remainder | None = None,
+        columns: Sequence[str] | None = None,
+        stack: Mapping[str, Sequence[str]] | None = None,
+        output: Output = "dict",
+        transform: TransformSpec | Callable[[Any], Any] | None = None,
+        nulls: Nulls = "error",
+        shuffle_window: int | None = None,
+        threads: int | None = None,
+        prefetch: int = PREFETCH_BYTES,
+    ) -> NumpyLoader:
+        """Batches of NumPy arrays.
+
+        batch_size: rows of one rank's batch. shuffle: permute all rows, anew in each epoch, by `seed`. epochs: in one
+        iteration; None is endless. rank, world_size: the part of every global batch that this process takes; by
+        default of the environment variables RANK and WORLD_SIZE if both are set, else one rank. remainder: what
+        becomes of the rows after the last whole batch: `exact` (a short batch; the default for one rank), `pad`
+        (filled from the start of the epoch's order; the default for several), `mask` (so too, and `sample_weight` is
+        0 for the padding), `drop`. columns: their names; all by default. stack: columns of numbers that are delivered
+        as one array: with `{"x": ["f0", "f1"]}` a batch has `x` [batch, 2] in place of the two. output: `dict`,
+        `namedtuple`, or a tuple of names such as ("features", "label"). transform: a TransformSpec, or a function on
+        dicts of arrays. nulls: `error`, a dict of fill values, or `mask` (adds `<column>_mask`, True where there is a
+        value). shuffle_window: mix rows only within windows of about so many rows, which come from whole row groups.
+        threads: that gather; min(4, cores) by default, 0 for none. prefetch: bytes that may be read ahead.
+
+        Booleans, integers and floats keep their dtypes. Dates are int32 days since 1970-01-01, timestamps int64
+        microseconds since 1970-01-01 UTC, decimals of at most 18 digits their unscaled integers (`schema` has the
+        scale), larger ones `decimal.Decimal` objects. Strings are arrays of `str`, binary values of `bytes`, arrays
+        of different lengths `Ragged`, all else Python objects.
+
+        Raises OptionError, ColumnError and NullValueError at once, ShardError and TransformError while iterating.
+        """
+        return NumpyLoader(
+            self,
+            LoaderOptions(
+                batch_size,
+                shuffle,
+                seed,
+                epochs,
+                rank,
+                world_size,
+                remainder,
+                columns,
+                stack,
+                output,
+                transform,
+                nulls,
+                shuffle_window,
+                threads,
+                prefetch,
+            ),
+        )
+
+    def torch(self, batch_size: int = 32, **options: Any) -> Any:
+        """Batches of PyTorch tensors: `dlcache.torch.loader`. Options as in `numpy`."""
+        from . import torch
+
+        return torch.loader(self, batch_size, **options)
+
+    def tf(self, batch_size: int = 32, **options: Any) -> Any:
+        """A `tf.data.Dataset` of batches: `dlcache.tf.dataset`. Options as in `numpy`."""
+        from . import tf
+
+        return tf.dataset(self, batch_size, **options)

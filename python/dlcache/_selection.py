@@ -1,0 +1,115 @@
+"""What a loader reads of a dataset: the columns that its options choose, and how their values are delivered."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._batches import Source
+from ._fields import NullPolicy, select
+from ._options import LoaderOptions, Resolved
+from ._order import Orders
+from ._stack import stacks_of
+from ._steps import Steps
+from ._values import Field
+
+if TYPE_CHECKING:
+    from ._dataset import Dataset
+
+
+class Selects(Protocol):
+    """The columns and rows that a loader reads: those of one dataset, or of several."""
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """The fields of a batch as it is read, for batches of any size."""
+
+    @property
+    def stacked(self) -> bool:
+        """True if columns are delivered as one array, see the option `stack`."""
+
+    @property
+    def row_bytes(self) -> int:
+        """The bytes of a row, about."""
+
+    @property
+    def viewable(self) -> bool:
+        """True if rows in stored order may be views of the files."""
+
+    def identity(self) -> dict[str, Any]:
+        """Which rows these are, in JSON values."""
+
+    def source(self, options: Resolved, steps: Steps, block_steps: int) -> Source:
+        """What reads the rows, in the order that the options say. `block_steps` are located at once."""
+
+
+class Selection:
+    """The chosen columns of one dataset. Raises OptionError, ColumnError and NullValueError when it is made."""
+
+    def __init__(self, dataset: Dataset, options: LoaderOptions) -> None:
+        self._dataset = dataset
+        self._names = select(dataset.manifest, options.columns, dataset.columns)
+        columns = [dataset.manifest.column(name) for name in self._names]
+        self._nulls = NullPolicy(columns, options.nulls)
+        by_name = {column.name: column for column in columns}
+        self._stacks = stacks_of(options.stack, by_name, options.nulls == "mask")
+        stacked = {name for stack in self._stacks for name in stack.columns}
+        self._single = tuple(name for name in self._names if name not in stacked)
+        self.fields = {name: field for name, field in self._nulls.fields().items() if name not in stacked}
+        self.fields |= {stack.name: stack.field for stack in self._stacks}
+
+    @property
+    def stacked(self) -> bool:
+        return bool(self._stacks)
+
+    @cached_property
+    def row_bytes(self) -> int:
+        manifest = self._dataset.manifest
+        total = 0
+        for name in self._names:
+            column = manifest.column(name)
+            if column.storage in ("scalar", "tensor") and column.dtype is not None:
+                total += column.elements * column.dtype.itemsize
+            elif column.lengths is not None:
+                each = column.dtype.itemsize if column.dtype is not None else 1
+                total += min(sum(column.lengths) * each // 2, manifest.bytes // max(1, manifest.rows))
+        return total
+
+    @property
+    def viewable(self) -> bool:
+        return self._dataset.rows.ids is None and self._dataset.store.local is not None
+
+    @cached_property
+    def _subset(self) -> str | None:
+        whole = len(self._dataset) == self._dataset.manifest.rows
+        return None if whole else self._dataset.rows.digest()
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "dataset": self._dataset.manifest.dataset_id,
+            "version": self._dataset.version,
+            "rows": len(self._dataset),
+            "subset": self._subset,
+        }
+
+    def source(self, options: Resolved, steps: Steps, block_steps: int) -> Source:
+        dataset, blocks = self._dataset, None
+        if options.shuffle_window is not None:
+            blocks = dataset.rows.block_starts(dataset.manifest.shards.block_starts(0, len(dataset.manifest.shards)))
+        return Source(
+            reader=dataset.reader,
+            columns=tuple(dataset.manifest.index(name) for name in self._single),
+            names=self._single,
+            stacks=self._stacks,
+            nulls=self._nulls,
+            rows=dataset.rows,
+            orders=Orders(
+                len(dataset),
+                shuffle=options.shuffle,
+                seed=options.seed,
+                window=options.shuffle_window,
+                block_starts=blocks,
+            ),
+            steps=steps,
+            block_steps=block_steps,
+        )
