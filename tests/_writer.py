@@ -190,13 +190,10 @@ def _shard(
     for group in range(footer.num_row_groups):
         part = table.slice(group * row_group_rows, row_group_rows)
         row_group = footer.row_group(group)
-        found = {
-            tuple(row_group.column(c).path_in_schema.split(".")): row_group.column(c)
-            for c in range(row_group.num_columns)
-        }
+        found = {f"{row_group.column(c).path_in_schema}.": row_group.column(c) for c in range(row_group.num_columns)}
         for number, column in enumerate(columns):
             path_ = tuple(column["path"])
-            meta = next(meta for at, meta in found.items() if at[: len(path_)] == path_)
+            meta = next(meta for at, meta in found.items() if at.startswith(f"{column['name']}."))
             raw = compression == "none" and column["storage"] != "nested"
             chunks[number] += _chunk(blob, meta, leaf(part, path_), column) if raw else [-1, 0, -1]
     blob += tail

@@ -11,13 +11,14 @@ import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ._classes import Codes
 from ._columns import Gathered, Places
 from ._errors import OptionError
 from ._fields import WEIGHT, NullPolicy
@@ -88,6 +89,7 @@ class Source:
     names: tuple[str, ...]
     stacks: tuple[Stack, ...]
     nulls: NullPolicy
+    codes: Mapping[str, Codes]
     rows: Rows
     orders: Orders
     steps: Steps
@@ -129,6 +131,8 @@ class Source:
         for number, name in zip(self.columns, self.names, strict=True):
             if number in gathered:
                 self.nulls.apply(name, gathered[number], out)
+                if name in self.codes:
+                    out[name] = self.codes[name].of(out[name], out.get(f"{name}_mask"))  # type: ignore[arg-type]
         return out
 
     def _places(self, work: Work) -> Places:

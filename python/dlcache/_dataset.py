@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ._classes import balanced, counts, vocabulary
 from ._errors import OptionError, unknown_column
 from ._explain import Explanation, explain_dataset
 from ._fields import NullPolicy, Nulls, field_of, select
 from ._files import Files
+from ._filter import Condition, expression, matching
 from ._html import dataset_html
 from ._lifecycle import SESSIONS, DatasetReport, delete, delete_at_exit
 from ._manifest import Manifest, parse
@@ -131,6 +133,23 @@ class Dataset(Readable):
             out["std"] = np.sqrt(out["variance"]) if isinstance(out["variance"], np.ndarray) else out["variance"] ** 0.5
         return out
 
+    def class_counts(self, column: str) -> dict[Any, int]:
+        """How often each value of an integer, boolean, string or binary column comes in these rows, sorted by value,
+        nulls left out. Free where the manifest knows it, else one pass over the column. Raises ColumnError and
+        OptionError.
+        """
+        return counts(self, column)
+
+    def class_weights(self, column: str) -> dict[Any, float]:
+        """A weight for each class, so that all classes weigh the same: rows / (classes x rows of the class). That is
+        scikit-learn's "balanced". Of these rows, as `class_counts`."""
+        return balanced(self.class_counts(column))
+
+    def vocabulary(self, column: str) -> tuple[Any, ...]:
+        """The distinct values of a string or binary column, sorted: value i has code i with `strings="codes"`. Over all
+        rows of the version, so that all its parts have the same codes. Raises ColumnError, OptionError."""
+        return vocabulary(self, column)
+
     def __repr__(self) -> str:
         lines = [f"Dataset({self.path!r}, version {self.version}, {len(self):,} rows, key {self.key[:12]})"]
         for field in self.schema.values():
@@ -172,7 +191,19 @@ class Dataset(Readable):
 
     def select(self, columns: Sequence[str]) -> Dataset:
         """The same rows with these columns only, in this order. Raises ColumnError."""
-        return self._part(self.rows, select(self.manifest, columns, self._columns))
+        return self.part(self.rows, select(self.manifest, columns, self._columns))
+
+    def filter(self, condition: Condition) -> Dataset:
+        """The rows for which a condition is true, without rewriting: `filter(("label", "==", 3))`.
+
+        condition: (column, operator, value) with `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `not in`; a list of such, of
+        which all must hold; a list of lists, of which one must hold; or a `pyarrow.compute` expression. It may name any
+        stored column. As in SQL, a comparison with a null is not true. Reads the named columns once, and no row group
+        that cannot match by its statistics. Raises OptionError, ColumnError, ShardError.
+        """
+        self.hold()
+        found = expression(condition, self.manifest)
+        return self.part(self.rows.subset(matching(found, self.manifest, self.reader, self.rows)))
 
     def split(self, parts: Mapping[str, float], *, seed: int = 0, by: str | None = None) -> dict[str, Dataset]:
         """Disjoint random parts, without rewriting: `split({"train": 0.8, "val": 0.2})`.
@@ -194,7 +225,7 @@ class Dataset(Readable):
         pairs = []
         for val in ids:
             kept = np.flatnonzero(~np.isin(everything, val, assume_unique=True))
-            pairs.append((self._part(self.rows.subset(kept)), self._part(Rows(0, self.manifest.rows).subset(val))))
+            pairs.append((self.part(self.rows.subset(kept)), self.part(Rows(0, self.manifest.rows).subset(val))))
         return pairs
 
     def since(self, version: int) -> Dataset:
@@ -204,13 +235,13 @@ class Dataset(Readable):
         shards = self.manifest.shards
         new = np.repeat(shards.version > version, shards.rows)
         everything = self.rows.at(np.arange(len(self), dtype=np.int64))
-        return self._part(self.rows.subset(np.flatnonzero(new[everything])))
+        return self.part(self.rows.subset(np.flatnonzero(new[everything])))
 
     def _positions(self, fractions: list[float], seed: int, by: str | None) -> list[Dataset]:
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise OptionError(f"seed must be an integer of at least 0, not {seed!r}")
         parts = split_rows(len(self), fractions, seed) if by is None else split_keys(self._keys(by), fractions, seed)
-        return [self._part(self.rows.subset(part)) for part in parts]
+        return [self.part(self.rows.subset(part)) for part in parts]
 
     def _keys(self, column: str) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """A 64-bit number for each row, equal where the column is."""
@@ -223,7 +254,8 @@ class Dataset(Readable):
             raise OptionError(f"by: column {column!r} has no integers, strings, bytes or booleans to split by")
         return value.astype(np.int64).view(np.uint64)
 
-    def _part(self, rows: Rows, columns: Sequence[str] | None = None) -> Dataset:
+    def part(self, rows: Rows, columns: Sequence[str] | None = None) -> Dataset:
+        """Some rows of this version, and some columns."""
         part = Dataset(self.store, self.manifest, rows, self._columns if columns is None else columns)
         part._reader = (os.getpid(), self.reader)
         return part

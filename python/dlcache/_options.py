@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ._classes import StringsAs
 from ._errors import OptionError, unknown_column
 from ._fields import WEIGHT, Nulls
 from ._steps import REMAINDERS, Remainder
@@ -34,6 +35,7 @@ class LoaderOptions:
     output: Output = "dict"
     transform: TransformSpec | Callable[[Any], Any] | None = None
     nulls: Nulls = "error"
+    strings: StringsAs | None = None
     shuffle_window: int | None = None
     threads: int | None = None
     prefetch: int = PREFETCH_BYTES

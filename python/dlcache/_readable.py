@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ._classes import StringsAs
 from ._fields import Nulls
 from ._loader import NumpyLoader
 from ._options import PREFETCH_BYTES, LoaderOptions, Output
@@ -59,6 +60,7 @@ class Readable(ABC):
         output: Output = "dict",
         transform: TransformSpec | Callable[[Any], Any] | None = None,
         nulls: Nulls = "error",
+        strings: StringsAs | None = None,
         shuffle_window: int | None = None,
         threads: int | None = None,
         prefetch: int = PREFETCH_BYTES,
@@ -74,7 +76,9 @@ class Readable(ABC):
         as one array: with `{"x": ["f0", "f1"]}` a batch has `x` [batch, 2] in place of the two. output: `dict`,
         `namedtuple`, or a tuple of names such as ("features", "label"). transform: a TransformSpec, or a function on
         dicts of arrays. nulls: `error`, a dict of fill values, or `mask` (adds `<column>_mask`, True where there is a
-        value). shuffle_window: mix rows only within windows of about so many rows, which come from whole row groups.
+        value). strings: `codes` delivers strings as int64 positions in `dataset.vocabulary(column)`, -1 for nulls; a
+        dict does so for some columns, with "codes" or a vocabulary of your own (-1 for what is not in it).
+        shuffle_window: mix rows only within windows of about so many rows, which come from whole row groups.
         threads: that gather; min(4, cores) by default, 0 for none. prefetch: bytes that may be read ahead.
 
         Booleans, integers and floats keep their dtypes. Dates are int32 days since 1970-01-01, timestamps int64
@@ -87,21 +91,22 @@ class Readable(ABC):
         return NumpyLoader(
             self,
             LoaderOptions(
-                batch_size,
-                shuffle,
-                seed,
-                epochs,
-                rank,
-                world_size,
-                remainder,
-                columns,
-                stack,
-                output,
-                transform,
-                nulls,
-                shuffle_window,
-                threads,
-                prefetch,
+                batch_size=batch_size,
+                shuffle=shuffle,
+                seed=seed,
+                epochs=epochs,
+                rank=rank,
+                world_size=world_size,
+                remainder=remainder,
+                columns=columns,
+                stack=stack,
+                output=output,
+                transform=transform,
+                nulls=nulls,
+                strings=strings,
+                shuffle_window=shuffle_window,
+                threads=threads,
+                prefetch=prefetch,
             ),
         )
 

@@ -36,6 +36,12 @@ class Rows:
             return positions + self.start if self.start else positions
         return self.ids.take(positions).astype(np.int64)
 
+    def positions(self, ids: Int64s) -> list[int]:
+        """For each id the first position of a row with it or a higher one."""
+        if self.ids is None:
+            return [min(max(0, row - self.start), len(self)) for row in ids.tolist()]
+        return [int(at) for at in np.searchsorted(self.ids, ids)]
+
     def subset(self, positions: Int64s) -> Rows:
         """The rows at these positions (ascending)."""
         ids = self.at(positions)

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._batches import Source
+from ._classes import Codes, codes_of
 from ._fields import NullPolicy, select
 from ._options import LoaderOptions, Resolved
 from ._order import Orders
@@ -56,6 +57,8 @@ class Selection:
         stacked = {name for stack in self._stacks for name in stack.columns}
         self._single = tuple(name for name in self._names if name not in stacked)
         self.fields = {name: field for name, field in self._nulls.fields().items() if name not in stacked}
+        self._codes = codes_of(dataset, self._single, options.strings)
+        self.fields |= {name: Codes.field(name) for name in self._codes}
         self.fields |= {stack.name: stack.field for stack in self._stacks}
 
     @property
@@ -102,6 +105,7 @@ class Selection:
             names=self._single,
             stacks=self._stacks,
             nulls=self._nulls,
+            codes=self._codes,
             rows=dataset.rows,
             orders=Orders(
                 len(dataset),
