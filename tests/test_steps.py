@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcache import OptionError
-from dlcache._options import resolve_rank
 from dlcache._steps import Remainder, Steps
 
 ROWS = st.integers(0, 500)
@@ -72,23 +71,3 @@ def test_many_steps_are_the_steps_one_by_one(rows: int, batch: int, world: int, 
 def test_what_makes_no_sense_is_refused(batch: int, rank: int, world: int, remainder: Remainder, names: str) -> None:
     with pytest.raises(OptionError, match=names):
         Steps(10, batch, rank, world, remainder)
-
-
-def test_rank_and_world_size_come_from_the_environment_if_both_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert resolve_rank(None, None) == (0, 1)
-    assert resolve_rank(1, 3) == (1, 3)
-    monkeypatch.setenv("RANK", "2")
-    assert resolve_rank(None, None) == (0, 1)
-    with pytest.raises(OptionError, match="give both"):
-        resolve_rank(2, None)
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    assert resolve_rank(None, None) == (2, 4)
-    assert resolve_rank(2, None) == (2, 4)
-    assert resolve_rank(0, 1) == (0, 1)
-    with pytest.raises(OptionError, match="environment says 4"):
-        resolve_rank(None, 3)
-    monkeypatch.setenv("RANK", "four")
-    with pytest.raises(OptionError, match="not integers"):
-        resolve_rank(None, None)

@@ -19,7 +19,6 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 import dlcache  # noqa: E402
-from dlcache.tf import task_rank  # noqa: E402
 
 ROWS = 203
 
@@ -243,28 +242,13 @@ def test_keras_fits_evaluates_and_sees_a_new_order_in_each_epoch(dataset: dlcach
 # Ranks
 
 
-@pytest.mark.parametrize(
-    ("cluster", "task", "index", "rank"),
-    [
-        ({"worker": ["a", "b"]}, "worker", 1, (1, 2)),
-        ({"chief": ["c"], "worker": ["a", "b"]}, "chief", 0, (0, 3)),
-        ({"chief": ["c"], "worker": ["a", "b"], "ps": ["p"]}, "worker", 1, (2, 3)),
-        ({"chief": ["c"], "worker": ["a"]}, "evaluator", 0, None),
-        ({"worker": ["a"], "ps": ["p"]}, "ps", 0, None),
-        ({}, None, None, None),
-    ],
-)
-def test_ranks_of_a_cluster(cluster: dict[str, Any], task: Any, index: Any, rank: Any) -> None:
-    assert task_rank(cluster, task, index) == rank
-
-
 def test_the_rank_of_tf_config(dataset: dlcache.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     config = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
     found = ids_of(dataset.tf(10, columns=["id"]))
     assert found[0] == list(range(10, 20))
     assert found == ids_of(dataset.tf(10, columns=["id"], rank=1, world_size=2))
-    with pytest.raises(dlcache.OptionError, match="world_size=3 was given, and TF_CONFIG says 2"):
+    with pytest.raises(dlcache.OptionError, match="world_size=3 was given, and TF_CONFIG says rank 1 of 2"):
         dataset.tf(10, rank=1, world_size=3)
     monkeypatch.setenv("TF_CONFIG", "{")
     with pytest.raises(dlcache.OptionError, match="TF_CONFIG cannot be read"):

@@ -370,7 +370,7 @@ def test_the_rank_of_torch_distributed(
     loader = dataset.torch(5)
     assert (loader.steps.rank, loader.steps.world_size, loader.steps.remainder) == (1, 4, "pad")
     assert dataset.torch(5, rank=1, world_size=4).steps == loader.steps
-    with pytest.raises(dlcache.OptionError, match=r"rank=0 was given, and torch\.distributed says 1"):
+    with pytest.raises(dlcache.OptionError, match=r"rank=0 was given, and torch\.distributed says rank 1 of 4"):
         dataset.torch(5, rank=0, world_size=4)
 
 

@@ -286,7 +286,7 @@ class BatchLoader:
         return {"dataset": self.dataset, "options": self.options, "state": self.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        type(self).__init__(self, state["dataset"], state["options"])
+        type(self).__init__(self, state["dataset"], placed_again(state["options"]))
         if (state["state"]["epoch"], state["state"]["step"]) != (0, 0):
             self.load_state_dict(state["state"])
 
@@ -295,6 +295,11 @@ class BatchLoader:
             f"{type(self).__name__}({os.fspath(self.dataset.path)!r}, {self._steps.count} steps of {self.batch_size} "
             f"rows, rank {self._steps.rank} of {self._steps.world_size}, shuffle={self.options.shuffle})"
         )
+
+
+def placed_again(options: LoaderOptions) -> LoaderOptions:
+    """Options that were pickled: what was found there stays; if nothing was, this process may know."""
+    return options.placed() if options.rank is None else options
 
 
 class NumpyLoader(BatchLoader):

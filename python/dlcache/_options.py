@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ._classes import StringsAs
 from ._errors import OptionError, unknown_column
 from ._fields import WEIGHT, Nulls
+from ._ranks import agree, ranks_of_environment, ranks_of_frameworks
 from ._steps import REMAINDERS, Remainder
 from ._transform import TransformSpec, as_spec
 
@@ -40,9 +41,18 @@ class LoaderOptions:
     threads: int | None = None
     prefetch: int = PREFETCH_BYTES
 
+    def placed(self) -> LoaderOptions:
+        """These options with the rank and world size that are found, if anything says them: so they stay what they are
+        in a worker process, where it may say nothing. Raises OptionError where two disagree; see `agree`."""
+        place = agree(*self._given(), (*ranks_of_frameworks(), *ranks_of_environment(os.environ)))
+        return self if place is None else replace(self, rank=place[0], world_size=place[1])
+
+    def _given(self) -> tuple[int | None, int | None]:
+        return _integer("rank", self.rank, 0), _integer("world_size", self.world_size, 1)
+
     def resolve(self) -> Resolved:
         """These options with their defaults filled in. Raises OptionError."""
-        rank, world_size = resolve_rank(self.rank, self.world_size)
+        rank, world_size = agree(*self._given(), ()) or (0, 1)
         remainder = self.remainder or ("exact" if world_size == 1 else "pad")
         if remainder not in REMAINDERS:
             raise OptionError(f"remainder must be one of {', '.join(REMAINDERS)}, not {remainder!r}")
@@ -91,39 +101,6 @@ def _integer(name: str, value: Any, least: int) -> int | None:
     if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value.__index__() < 1 << 63:
         raise OptionError(f"{name} must be an integer of at least {least}, not {value!r}")
     return int(value)
-
-
-def resolve_rank(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """Rank and world size: as given, else of RANK and WORLD_SIZE if the environment has both, else one rank."""
-    given = _integer("rank", rank, 0), _integer("world_size", world_size, 1)
-    if given[0] is not None and given[1] is not None:
-        if given[0] >= given[1]:
-            raise OptionError(f"rank must be below world_size={given[1]}, not {given[0]}")
-        return given[0], given[1]
-    found = _environment_rank()
-    if given == (None, None):
-        return found or (0, 1)
-    for name, value, other in (("rank", given[0], 0), ("world_size", given[1], 1)):
-        if value is not None and (found is None or found[other] != value):
-            where = "RANK and WORLD_SIZE are not set" if found is None else f"the environment says {found[other]}"
-            raise OptionError(f"{name}={value} was given alone, and {where}; give both rank and world_size")
-    assert found is not None
-    return found
-
-
-def _environment_rank() -> tuple[int, int] | None:
-    rank, world_size = os.environ.get("RANK"), os.environ.get("WORLD_SIZE")
-    if rank is None or world_size is None:
-        return None
-    try:
-        numbers = int(rank), int(world_size)
-    except ValueError as error:
-        raise OptionError(
-            f"RANK={rank!r} and WORLD_SIZE={world_size!r} are not integers; give rank and world_size"
-        ) from error
-    if not 0 <= numbers[0] < numbers[1]:
-        raise OptionError(f"RANK={rank} is not below WORLD_SIZE={world_size}; give rank and world_size")
-    return numbers
 
 
 class Shaper:

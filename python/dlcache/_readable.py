@@ -68,12 +68,14 @@ class Readable(ABC):
         """Batches of NumPy arrays.
 
         batch_size: rows of one rank's batch. shuffle: permute all rows, anew in each epoch, by `seed`. epochs: in one
-        iteration; None is endless. rank, world_size: the part of every global batch that this process takes; by
-        default of the environment variables RANK and WORLD_SIZE if both are set, else one rank. remainder: what
-        becomes of the rows after the last whole batch: `exact` (a short batch; the default for one rank), `pad`
-        (filled from the start of the epoch's order; the default for several), `mask` (so too, and `sample_weight` is
-        0 for the padding), `drop`. columns: their names; all by default. stack: columns of numbers that are delivered
-        as one array: with `{"x": ["f0", "f1"]}` a batch has `x` [batch, 2] in place of the two. output: `dict`,
+        iteration; None is endless. rank, world_size: the part of every global batch that this process takes. By
+        default they are found: from `torch.distributed`, `tf.distribute`, `TF_CONFIG`, or the variables of torchrun,
+        Horovod, MPI or a Slurm step. Where two of them, or one and what was given, disagree, it is an error; only
+        rank=0, world_size=1 may be given anywhere, and reads all rows. remainder: what becomes of the rows after the
+        last whole batch: `exact` (a short batch; the default for one rank), `pad` (filled from the start of the
+        epoch's order; the default for several), `mask` (so too, and `sample_weight` is 0 for the padding), `drop`.
+        columns: their names; all by default. stack: columns of numbers that are delivered as one array: with
+        `{"x": ["f0", "f1"]}` a batch has `x` [batch, 2] in place of the two. output: `dict`,
         `namedtuple`, or a tuple of names such as ("features", "label"). transform: a TransformSpec, or a function on
         dicts of arrays. nulls: `error`, a dict of fill values, or `mask` (adds `<column>_mask`, True where there is a
         value). strings: `codes` delivers strings as int64 positions in `dataset.vocabulary(column)`, -1 for nulls; a
@@ -107,7 +109,7 @@ class Readable(ABC):
                 shuffle_window=shuffle_window,
                 threads=threads,
                 prefetch=prefetch,
-            ),
+            ).placed(),
         )
 
     def torch(self, batch_size: int = 32, **options: Any) -> Any:

@@ -6,10 +6,8 @@ So TensorFlow's own threads read ahead, nothing is looped over row by row, and a
 
 from __future__ import annotations
 
-import json
-import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +30,7 @@ Arrays = list[npt.NDArray[Any]]
 
 
 def dataset(source: Readable, batch_size: int = 32, *, start_step: int = 0, **options: Any) -> tf.data.Dataset:
-    """A `tf.data.Dataset` of batches. `options` are those of `Dataset.numpy`; rank and world size are also those of
-    `TF_CONFIG` and of the current `tf.distribute` strategy's cluster.
+    """A `tf.data.Dataset` of batches. `options` are those of `Dataset.numpy`.
 
     Dense columns are tensors with static shapes, ragged ones `tf.RaggedTensor`, strings and bytes `tf.string`. With
     `output=("features", "label")` it is what Keras' `fit` takes, with `remainder="mask"` sample weights too: they make
@@ -46,40 +43,10 @@ def dataset(source: Readable, batch_size: int = 32, *, start_step: int = 0, **op
     Raises OptionError, ColumnError and NullValueError at once. Errors while iterating arrive as TensorFlow's own, with
     the text of the ShardError or TransformError in them.
     """
-    found, where = _cluster_rank()
-    loader = BatchLoader(source, loader_options(batch_size, options, found, where))
+    loader = BatchLoader(source, loader_options(batch_size, options).placed())
     if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
         raise OptionError(f"start_step must be an integer of at least 0, not {start_step!r}")
     return _graph(_Reader(loader), start_step)
-
-
-# Which rank
-
-
-def _cluster_rank() -> tuple[tuple[int, int] | None, str]:
-    """Rank and world size of this process in its cluster, and who says so: chief and workers read, in this order."""
-    resolver = tf.distribute.get_strategy().cluster_resolver if tf.distribute.has_strategy() else None
-    if resolver is not None and resolver.cluster_spec():
-        return task_rank(resolver.cluster_spec().as_dict(), resolver.task_type, resolver.task_id), "tf.distribute"
-    config = os.environ.get("TF_CONFIG")
-    if not config:
-        return None, "TF_CONFIG"
-    try:
-        parsed = json.loads(config)
-        cluster, task = parsed.get("cluster") or {}, parsed.get("task") or {}
-        return task_rank(cluster, task.get("type"), task.get("index")), "TF_CONFIG"
-    except (ValueError, AttributeError, TypeError) as error:
-        raise OptionError(f"TF_CONFIG cannot be read: {error}; correct it or unset it. It is {config!r}") from error
-
-
-def task_rank(cluster: Mapping[str, Any], task: str | None, index: int | None) -> tuple[int, int] | None:
-    """Rank and world size of a task among chief and workers; None for a task that is neither, or without a cluster."""
-    readers = [(role, at) for role in ("chief", "master", "worker") for at in range(len(cluster.get(role, ())))]
-    if task is None or index is None or task not in ("chief", "master", "worker") or not readers:
-        return None
-    if (task, int(index)) not in readers:
-        raise OptionError(f"the cluster has no task {index} of type {task!r}; its tasks are {readers}")
-    return readers.index((task, int(index))), len(readers)
 
 
 # How a batch crosses into the graph: each field as one or two flat arrays

@@ -23,7 +23,7 @@ from ._batches import Work
 from ._dataset import Dataset
 from ._errors import ColumnError, OptionError, StateError, unknown_column
 from ._fields import Nulls
-from ._loader import BatchLoader
+from ._loader import BatchLoader, placed_again
 from ._memory import BufferPool
 from ._options import LoaderOptions, Output
 from ._readable import Readable
@@ -35,10 +35,18 @@ PadTo = int | Mapping[str, int] | None
 
 
 def loader(
-    dataset: Readable, batch_size: int = 32, *, pad_to: PadTo = None, pin_memory: bool = False, **options: Any
+    dataset: Readable,
+    batch_size: int = 32,
+    *,
+    pad_to: PadTo = None,
+    pin_memory: bool = False,
+    group: distributed.ProcessGroup | None = None,
+    **options: Any,
 ) -> TorchLoader:
-    """Batches of tensors. `options` are those of `Dataset.numpy`; rank and world size are also those of
-    `torch.distributed`, where it is initialised.
+    """Batches of tensors. `options` are those of `Dataset.numpy`.
+
+    group: the process group that shares the rows, where it is not all processes: with tensor or pipeline parallelism,
+    the data-parallel one.
 
     Tensors share the memory of the batch. Ragged columns become jagged nested tensors, or with `pad_to` (a length, or
     a dict of lengths by column) tensors [batch, length], filled with zeros and cut. Strings, bytes and other objects
@@ -47,10 +55,16 @@ def loader(
 
     Raises OptionError, ColumnError and NullValueError at once, ShardError and TransformError while iterating.
     """
-    found = None
-    if distributed.is_available() and distributed.is_initialized():
-        found = distributed.get_rank(), distributed.get_world_size()
-    return TorchLoader(dataset, loader_options(batch_size, options, found, "torch.distributed"), pad_to, pin_memory)
+    if group is None:
+        return TorchLoader(dataset, loader_options(batch_size, options).placed(), pad_to, pin_memory)
+    for name in ("rank", "world_size"):
+        if options.get(name) is not None:
+            raise OptionError(f"{name} and group were given, and a group has its own; leave out one of them")
+    rank, world_size = distributed.get_rank(group), distributed.get_world_size(group)
+    if rank < 0:
+        raise OptionError("this process is not in the group; make the loader in the processes of the group only")
+    placed = loader_options(batch_size, {**options, "rank": rank, "world_size": world_size})
+    return TorchLoader(dataset, placed, pad_to, pin_memory)
 
 
 class TorchLoader(BatchLoader, IterableDataset[Any]):
@@ -153,7 +167,9 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        TorchLoader.__init__(self, state["dataset"], state["options"], state["pad_to"], state["pin_memory"])
+        TorchLoader.__init__(
+            self, state["dataset"], placed_again(state["options"]), state["pad_to"], state["pin_memory"]
+        )
         if "copy" in state:
             self.__dict__.update(state["copy"])
         elif (state["state"]["epoch"], state["state"]["step"]) != (0, 0):
