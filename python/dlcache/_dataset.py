@@ -15,6 +15,7 @@ import numpy as np
 from ._classes import balanced, counts, vocabulary
 from ._errors import OptionError, unknown_column
 from ._explain import Explanation, explain_dataset
+from ._fetch import RemoteShards, columns_to_fetch
 from ._fields import NullPolicy, Nulls, field_of, select
 from ._files import Files
 from ._filter import Condition, expression, matching
@@ -22,6 +23,7 @@ from ._html import dataset_html
 from ._lifecycle import SESSIONS, DatasetReport, delete, delete_at_exit
 from ._manifest import Manifest, parse
 from ._memory import BufferPool
+from ._mirror import MirrorOptions
 from ._options import LoaderOptions
 from ._readable import Readable
 from ._reading import ReaderLease, own_leases
@@ -39,13 +41,20 @@ def load(
     *,
     version: int | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    cache_bytes: int | None = None,
 ) -> Dataset:
     """The dataset at a path: its newest version, or the one asked for. Reads one small file, the manifest.
 
-    path: a local path, or a URI (`file:`, `s3:` or `s3a:`, `gs:`, `hdfs:`, `abfss:`). storage_options: handed to the
-    file system where the dataset is not local. Raises NotADatasetError, ManifestError, StorageError.
+    path: a local path, or a URI as Spark takes it (`s3a:` or `s3:`, `gs:`, `hdfs:`, `abfss:`, `dbfs:`, `file:`).
+    storage_options: for the file system where the dataset is not local, such as `endpoint_override` for S3; it is never
+    stored or printed. cache_dir, cache_bytes: where remote shards are mirrored, and how many bytes of them at most;
+    by default DLCACHE_MIRROR_DIR and DLCACHE_MIRROR_BYTES, else the user's cache directory and 20 GB or half of what
+    the disk has free; 0 mirrors nothing. See docs/storage.md.
+
+    Raises NotADatasetError, ManifestError, StorageError, and OptionError for arguments that make no sense.
     """
-    store = Store.of(path, storage_options)
+    store = Store.of(path, storage_options, MirrorOptions.of(cache_dir, cache_bytes))
     newest = store.versions()[-1] if version is None else version
     if isinstance(newest, bool) or not isinstance(newest, int) or newest < 1:
         raise OptionError(f"version must be an integer of at least 1, not {newest!r}")
@@ -68,7 +77,7 @@ class Dataset(Readable):
         self.manifest = manifest
         self.rows = rows if rows is not None else Rows(0, manifest.rows)
         self._columns = tuple(columns) if columns is not None else tuple(column.name for column in manifest.columns)
-        self._reader: tuple[int, ShardReader] | None = None
+        self._readers: tuple[int, dict[tuple[int, ...] | None, ShardReader]] | None = None
         self._lease = ReaderLease(store, manifest.version)
         weakref.finalize(self, self._lease.close)
         self._at_exit: Callable[[], None] | None = None
@@ -257,7 +266,7 @@ class Dataset(Readable):
     def part(self, rows: Rows, columns: Sequence[str] | None = None) -> Dataset:
         """Some rows of this version, and some columns."""
         part = Dataset(self.store, self.manifest, rows, self._columns if columns is None else columns)
-        part._reader = (os.getpid(), self.reader)
+        part._readers = (os.getpid(), self._process_readers)
         return part
 
     # Its life
@@ -332,9 +341,24 @@ class Dataset(Readable):
     @property
     def reader(self) -> ShardReader:
         """The reader of its shards: one for a process, shared by the dataset's parts and loaders."""
-        if self._reader is None or self._reader[0] != os.getpid():
-            self._reader = (os.getpid(), ShardReader(self.manifest, self.store))
-        return self._reader[1]
+        return self.reader_of(range(len(self.manifest.columns)))
+
+    def reader_of(self, columns: Collection[int]) -> ShardReader:
+        """The reader for these columns (their numbers). It is `reader`, unless the shards are remote and have so much
+        else in them that one fetches only these columns."""
+        readers, remote = self._process_readers, self.store.remote
+        needed = None if remote is None else columns_to_fetch(self.manifest, columns)
+        reader = readers.get(needed)
+        if reader is None:
+            fetched = None if remote is None else RemoteShards.of(remote, self.manifest, needed)
+            reader = readers.setdefault(needed, ShardReader(self.manifest, self.store, fetched=fetched))
+        return reader
+
+    @property
+    def _process_readers(self) -> dict[tuple[int, ...] | None, ShardReader]:
+        if self._readers is None or self._readers[0] != os.getpid():
+            self._readers = (os.getpid(), {})
+        return self._readers[1]
 
     def gather(
         self, positions: Sequence[int] | Int64s, columns: Sequence[str] | None = None, *, nulls: Nulls = "error"
@@ -347,7 +371,8 @@ class Dataset(Readable):
         if len(at) and not (int(at.min()) >= 0 and int(at.max()) < len(self)):
             raise OptionError(f"positions must be in 0 .. {len(self) - 1}; got {int(at.min())} .. {int(at.max())}")
         numbers = [self.manifest.index(name) for name in names]
-        gathered = self.reader.gather(self.reader.locate(self.rows.at(at)), numbers, BufferPool(0))
+        reader = self.reader_of(numbers)
+        gathered = reader.gather(reader.locate(self.rows.at(at)), numbers, BufferPool(0))
         out: dict[str, Value] = {}
         for number, name in zip(numbers, names, strict=True):
             policy.apply(name, gathered[number], out)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ._drivers import Info
 from ._errors import NotADatasetError, StorageError
 from ._layout import FOLDERS, MANIFESTS
 from ._store import Store
@@ -42,8 +43,7 @@ class Files:
 
     def child(self, name: str) -> Files:
         """The directory `name` in this one."""
-        local = None if self.store.local is None else os.path.join(self.store.local, name)
-        return Files(Store(f"{self.path.rstrip('/')}/{name}", local, self.store.storage_options))
+        return Files(self.store.child(name))
 
     def entries(self) -> list[Entry]:
         """What lies in the directory and in those folders of it that a dataset has, sorted; other folders are not
@@ -57,7 +57,9 @@ class Files:
         """What lies in one folder, unsorted; empty if it is not there, or is a link."""
         with self._errors("list", folder):
             try:
-                return self._local_listing(folder) if self.store.local is not None else self._remote_listing(folder)
+                if self.store.remote is not None:
+                    return [_remote_entry(folder, info) for info in self.store.remote.list(folder)]
+                return self._local_listing(folder)
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
@@ -72,12 +74,12 @@ class Files:
     def has(self, path: str) -> bool:
         """True if there is a file at `path`."""
         with self._errors("look at", path):
-            if self.store.local is not None:
+            if self.store.remote is None:
                 return os.path.isfile(self._at(path))
-            from pyarrow import fs
-
-            filesystem, root = self.store._filesystem()
-            return bool(filesystem.get_file_info(f"{root}/{path}").type == fs.FileType.File)
+            try:
+                return self.store.remote.info(path).kind == "file"
+            except FileNotFoundError:
+                return False
 
     def put(self, path: str, data: bytes, temporary: str) -> None:
         """Make the file, or replace it, whole at once. `temporary` is a name in the same folder.
@@ -85,10 +87,8 @@ class Files:
         A folder below `_dlcache` is made, `_dlcache` itself is not. Raises NotADatasetError where that is gone, and
         OSError as the file system does.
         """
-        if self.store.local is None:
-            filesystem, root = self.store._filesystem()
-            with filesystem.open_output_stream(f"{root}/{path}") as stream:
-                stream.write(data)
+        if self.store.remote is not None:
+            self.store.remote.put(path, data)
             return
         target, beside = self._at(path), self._at(temporary)
         try:
@@ -102,15 +102,14 @@ class Files:
     def remove(self, path: str) -> None:
         """Delete a file; it is fine if it is gone."""
         with self._errors("delete", path), contextlib.suppress(FileNotFoundError):
-            if self.store.local is not None:
-                os.unlink(self._at(path))
+            if self.store.remote is not None:
+                self.store.remote.remove(path)
             else:
-                filesystem, root = self.store._filesystem()
-                filesystem.delete_file(f"{root}/{path}")
+                os.unlink(self._at(path))
 
     def remove_directory(self, path: str) -> None:
         """Delete a directory if it is there and empty."""
-        if self.store.local is not None:
+        if self.store.remote is None:
             try:
                 os.rmdir(self._at(path))
             except OSError as error:
@@ -118,9 +117,8 @@ class Files:
                     raise StorageError(f"cannot delete {self._at(path)}: {error}") from error
             return
         with self._errors("delete", path), contextlib.suppress(FileNotFoundError):
-            if not self._remote_listing(path):
-                filesystem, root = self.store._filesystem()
-                filesystem.delete_dir(f"{root}/{path}".rstrip("/"))
+            if not self.store.remote.list(path):
+                self.store.remote.remove_directory(path)
 
     @staticmethod
     def _replace(target: str, beside: str, data: bytes) -> None:
@@ -147,18 +145,12 @@ class Files:
         with os.scandir(self._at(folder)) as scan:
             return [entry for item in scan if (entry := _local_entry(folder, item)) is not None]
 
-    def _remote_listing(self, folder: str) -> list[Entry]:
-        from pyarrow import fs
-
-        filesystem, root = self.store._filesystem()
-        base = f"{root}/{folder}".rstrip("/")
-        infos = filesystem.get_file_info(fs.FileSelector(base))
-        return [_remote_entry(filesystem, folder, info) for info in infos if info.path.rstrip("/") != base]
-
     @contextlib.contextmanager
     def _errors(self, verb: str, path: str) -> Iterator[None]:
         try:
             yield
+        except StorageError:
+            raise
         except OSError as error:
             raise StorageError(f"cannot {verb} {self.path}{'/' if path else ''}{path}: {error}") from error
 
@@ -179,15 +171,5 @@ def _local_entry(folder: str, item: os.DirEntry[str]) -> Entry | None:
     return Entry(_join(folder, item.name), kind, status.st_size, status.st_mtime)
 
 
-def _remote_entry(filesystem: Any, folder: str, info: Any) -> Entry:
-    from pyarrow import fs
-
-    kinds = {fs.FileType.File: "file", fs.FileType.Directory: "directory"}
-    kind: Any = kinds.get(info.type, "other")
-    modified = float("inf")
-    if info.mtime_ns is not None:
-        modified = info.mtime_ns / 1e9
-    elif kind == "file" and isinstance(getattr(filesystem, "handler", None), fs.FSSpecHandler):
-        with contextlib.suppress(NotImplementedError, FileNotFoundError):  # then it is never old
-            modified = filesystem.handler.fs.modified(info.path).timestamp()
-    return Entry(_join(folder, info.base_name), kind, info.size or 0, modified)
+def _remote_entry(folder: str, info: Info) -> Entry:
+    return Entry(_join(folder, info.name), info.kind, info.size, info.modified)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 import threading
 import weakref
 from collections import OrderedDict, deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ._errors import ShardError, StorageError
+from ._fetch import CONNECTIONS, RemoteShards
 from ._manifest import Shards
 from ._memory import address_of
 from ._store import Store, missing_shard, wrong_size
@@ -42,10 +43,15 @@ class ShardMaps:
     """The mapped shards of one dataset version. Threads may share it; so may a process and the children that it forks
     while no thread is inside."""
 
-    def __init__(self, store: Store, shards: Shards, limit: int | None = None) -> None:
-        self._store, self._shards = store, shards
-        self.limit = limit or _file_limit()
+    def __init__(
+        self, store: Store, shards: Shards, limit: int | None = None, fetched: RemoteShards | None = None
+    ) -> None:
+        """fetched: the shards where they are not local."""
+        self._store, self._shards, self._fetched = store, shards, fetched
+        self.limit = limit or min(_file_limit(), _file_limit() if fetched is None else fetched.limit)
         self._lock = threading.Lock()
+        self._busy: dict[int, threading.Lock] = {}
+        self._arrived: weakref.WeakValueDictionary[int, Bytes] = weakref.WeakValueDictionary()
         self._files: OrderedDict[int, Bytes] = OrderedDict()
         self._addresses = np.zeros(len(shards), np.int64)
         self._generation = 0
@@ -58,12 +64,13 @@ class ShardMaps:
     def require(self, shards: Int64s) -> Mapped:
         """Map these shards (their numbers, each once, at most `limit`), those already mapped excepted."""
         numbers = shards.tolist()
+        files = {} if self._fetched is None else self._fetch(numbers)
         with self._lock:
             missing = [number for number in numbers if number not in self._files]
             if missing:
                 addresses = self._addresses.copy()
                 for number in missing:
-                    self._files[number] = file = self.open(number)
+                    self._files[number] = file = files[number] if number in files else self.open(number)
                     addresses[number] = address_of(file)
                 wanted = set(numbers)
                 for number in list(self._files):
@@ -81,6 +88,29 @@ class ShardMaps:
                 self._complete = Mapped(self._addresses, self._generation, tuple(self._files.values()))
             return Mapped(self._addresses, self._generation, tuple(self._files[number] for number in numbers))
 
+    def _fetch(self, numbers: list[int]) -> dict[int, Bytes]:
+        """These shards, fetched where they are not mapped: several at once, and without the lock, for it takes long."""
+        with self._lock:
+            there = {number: file for number in numbers if (file := self._arrived.get(number)) is not None}
+        missing = [number for number in numbers if number not in there]
+        if len(missing) < 2:
+            return there | {number: self._fetch_one(number) for number in missing}
+        with ThreadPoolExecutor(min(CONNECTIONS, len(missing)), "dlcache-fetch") as pool:
+            return there | dict(zip(missing, pool.map(self._fetch_one, missing), strict=True))
+
+    def _fetch_one(self, number: int) -> Bytes:
+        """One shard, fetched by one thread while others that want it wait."""
+        with self._lock:
+            busy = self._busy.setdefault(number, threading.Lock())
+        with busy:
+            with self._lock:
+                file = self._arrived.get(number)
+            if file is None:
+                file = self.open(number)
+                with self._lock:
+                    self._arrived[number] = file
+            return file
+
     def file(self, shard: int) -> Bytes:
         """The bytes of one shard, read-only."""
         return self.require(np.array([shard])).files[0]
@@ -93,7 +123,7 @@ class ShardMaps:
         """A new mapping of a shard. A private one is writable, and what is written stays in it alone: neither the file
         nor another mapping sees it. Raises ShardError if the file is missing or has not the length it should have."""
         size = int(self._shards.bytes[shard])
-        descriptor = self._descriptor(self._shards.paths[shard], size)
+        descriptor = self._descriptor(shard, size)
         try:
             access = mmap.ACCESS_COPY if private else mmap.ACCESS_READ
             return mmap.mmap(descriptor, size, access=access)
@@ -105,10 +135,10 @@ class ShardMaps:
         finally:
             os.close(descriptor)
 
-    def _descriptor(self, relative: str, size: int) -> int:
-        where = self._store.shard(relative)
-        if self._store.local is None:
-            return _spool(self._store.fetch(relative, size))
+    def _descriptor(self, number: int, size: int) -> int:
+        where = self._store.shard(self._shards.paths[number])
+        if self._fetched is not None:
+            return self._fetched.descriptor(number)
         try:
             descriptor = os.open(where, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
         except FileNotFoundError as error:
@@ -181,14 +211,6 @@ def _untouched(file: Bytes) -> bool:
         os.close(descriptor)
     state = pages >> np.uint64(61)
     return len(pages) == count and not ((state & np.uint64(1) == 0) & (state != 0)).any()
-
-
-def _spool(data: memoryview) -> int:
-    """A file without a name that holds `data`: a remote shard, so that it can be mapped like a local one."""
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        file.flush()
-        return os.dup(file.fileno())
 
 
 def _file_limit() -> int:

@@ -100,7 +100,7 @@ class Selection:
         if options.shuffle_window is not None:
             blocks = dataset.rows.block_starts(dataset.manifest.shards.block_starts(0, len(dataset.manifest.shards)))
         return Source(
-            reader=dataset.reader,
+            reader=dataset.reader_of([dataset.manifest.index(name) for name in self._names]),
             columns=tuple(dataset.manifest.index(name) for name in self._single),
             names=self._single,
             stacks=self._stacks,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ._columns import ColumnReader, Gathered, Places, column_reader, concatenate_gathered, empty, take_gathered
 from ._decode import Decoder
 from ._errors import OptionError
+from ._fetch import RemoteShards
 from ._manifest import Manifest
 from ._maps import PrivateMaps, ShardMaps
 from ._memory import BufferPool
@@ -39,11 +40,20 @@ class Stretch:
 
 
 class ShardReader:
-    """The rows of one dataset version. Threads may share it. `decoded_bytes` bounds the decoded row groups it keeps."""
+    """The rows of one dataset version. Threads may share it. `decoded_bytes` bounds the decoded row groups it keeps.
 
-    def __init__(self, manifest: Manifest, store: Store, decoded_bytes: int = DECODED_BYTES) -> None:
+    fetched: the shards where they are not local.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        store: Store,
+        decoded_bytes: int = DECODED_BYTES,
+        fetched: RemoteShards | None = None,
+    ) -> None:
         self.manifest = manifest
-        self.maps = ShardMaps(store, manifest.shards)
+        self.maps = ShardMaps(store, manifest.shards, fetched=fetched)
         self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)
         self._readers: dict[int, ColumnReader] = {}

@@ -1,20 +1,22 @@
-"""Where the files of a dataset are, and how they are listed and opened. The only module that knows of file systems."""
+"""Where the files of a dataset are, and how they are listed and opened: locally here, elsewhere by `_remote`."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ._connect import parse_uri
 from ._errors import NotADatasetError, OptionError, ShardError, StorageError
+from ._mirror import MirrorOptions
+from ._remote import Remote
 
 MANIFESTS = "_dlcache"
 _MANIFEST_NAME = re.compile(r"[0-9]{20}\.json", re.ASCII)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_HADOOP_SCHEMES = {"s3a": "s3", "s3n": "s3", "abfss": "abfs", "wasbs": "abfs", "dbfs": "file"}
 
 
 def manifest_name(version: int) -> str:
@@ -25,7 +27,7 @@ def manifest_name(version: int) -> str:
 def local_path(path: str | os.PathLike[str]) -> str | None:
     """The absolute local path that `path` means (a path, `file:/x` or `file:///x`), or None if it is elsewhere.
 
-    A `dbfs:/x` path is the local `/dbfs/x`, as Databricks mounts it.
+    A `dbfs:/x` path is the local `/dbfs/x`, as Databricks mounts it, and `dbfs:/Volumes/x` is `/Volumes/x`.
     """
     text = os.fspath(path)
     if not isinstance(text, str) or not text:
@@ -34,7 +36,8 @@ def local_path(path: str | os.PathLike[str]) -> str | None:
         return os.path.abspath(os.path.expanduser(text))
     uri = urlsplit(text)
     if uri.scheme == "dbfs":
-        return "/dbfs" + os.path.normpath("/" + uri.path)
+        path = os.path.normpath("/" + uri.path.lstrip("/"))
+        return path if path.startswith("/Volumes/") else "/dbfs" + path
     if uri.scheme != "file":
         return None
     if uri.netloc not in ("", "localhost"):
@@ -46,24 +49,47 @@ def local_path(path: str | os.PathLike[str]) -> str | None:
 class Store:
     """The files of one dataset.
 
-    path: as the user gave it, for messages. local: its absolute path if it is on a local file system.
-    storage_options: for `fsspec` and `pyarrow.fs` where it is elsewhere. Picklable.
+    path: as the user gave it, for messages. local: its absolute path if it is on a local file system, else remote:
+    where it is. Picklable.
     """
 
     path: str
     local: str | None
-    storage_options: Mapping[str, Any] = field(default_factory=dict)
+    remote: Remote | None = None
 
     @staticmethod
-    def of(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Store:
-        return Store(os.fspath(path).rstrip("/") or "/", local_path(path), dict(storage_options or {}))
+    def of(
+        path: str | os.PathLike[str],
+        storage_options: Mapping[str, Any] | None = None,
+        mirror: MirrorOptions | None = None,
+    ) -> Store:
+        local, text = local_path(path), os.fspath(path).rstrip("/") or "/"
+        if local is not None:
+            return Store(text, local)
+        uri = parse_uri(text)
+        assert uri is not None
+        return Store(text, None, Remote(text, uri, dict(storage_options or {}), mirror or MirrorOptions()))
+
+    @property
+    def storage_options(self) -> Mapping[str, Any]:
+        """What the store was opened with. It may hold secrets: never print it."""
+        return {} if self.remote is None else self.remote.options
+
+    def child(self, name: str) -> Store:
+        """The folder `name` in this one."""
+        if self.remote is not None:
+            return Store(f"{self.path.rstrip('/')}/{name}", None, self.remote.child(name))
+        assert self.local is not None
+        return Store(f"{self.path.rstrip('/')}/{name}", os.path.join(self.local, name))
 
     def versions(self) -> list[int]:
         """The versions that are there, ascending. Raises NotADatasetError if there are none."""
         try:
-            names = os.listdir(os.path.join(self.local, MANIFESTS)) if self.local is not None else self._list()
+            names = self._names()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise self._not_a_dataset() from error
+        except StorageError:
+            raise
         except OSError as error:
             raise StorageError(f"cannot list {self.path}/{MANIFESTS}: {error}") from error
         found = sorted(int(name[:20]) for name in names if _MANIFEST_NAME.fullmatch(name))
@@ -79,77 +105,32 @@ class Store:
             raise NotADatasetError(
                 f"{self.path} has no version {version}; versions there are: {', '.join(map(str, self.versions()))}"
             ) from error
+        except StorageError:
+            raise
         except OSError as error:
             raise StorageError(f"cannot read the manifest of version {version} of {self.path}: {error}") from error
 
     def read(self, relative: str) -> bytes:
-        """All bytes of a file of the dataset. Raises OSError as the file system does."""
-        if self.local is not None:
-            with open(os.path.join(self.local, relative), "rb") as file:
-                return file.read()
-        filesystem, root = self._filesystem()
-        with filesystem.open_input_file(f"{root}/{relative}") as file:
-            return bytes(file.read())
-
-    def fetch(self, relative: str, size: int) -> memoryview:
-        """The bytes of a remote shard, `size` of them, in memory."""
-        try:
-            data = self.read(relative)
-        except FileNotFoundError as error:
-            raise missing_shard(f"{self.path}/{relative}") from error
-        except OSError as error:
-            raise StorageError(f"cannot read {self.path}/{relative}: {error}") from error
-        if len(data) != size:
-            raise wrong_size(f"{self.path}/{relative}", len(data), size)
-        return memoryview(data)
+        """All bytes of a small file of the dataset. Raises OSError as the file system does."""
+        if self.remote is not None:
+            return self.remote.read(relative)
+        with open(self.shard(relative), "rb") as file:
+            return file.read()
 
     def shard(self, relative: str) -> str:
         """Where a shard is, for messages, and for opening it where it is local."""
         return os.path.join(self.local, relative) if self.local is not None else f"{self.path}/{relative}"
 
-    def _list(self) -> list[str]:
-        from pyarrow import fs
-
-        filesystem, root = self._filesystem()
-        infos = filesystem.get_file_info(fs.FileSelector(f"{root}/{MANIFESTS}", allow_not_found=False))
-        return [info.base_name for info in infos]
-
-    def _filesystem(self) -> tuple[Any, str]:
-        from pyarrow import fs
-
-        uri = urlsplit(self.path)
-        scheme = _HADOOP_SCHEMES.get(uri.scheme, uri.scheme)
-        path = self.path.replace(uri.scheme, scheme, 1)
-        if self.storage_options or scheme == "abfs":
-            return _fsspec(path, self.storage_options)
-        try:
-            found: tuple[Any, str] = fs.FileSystem.from_uri(path)
-        except (ValueError, OSError, NotImplementedError):
-            return _fsspec(path, self.storage_options)
-        return found
+    def _names(self) -> list[str]:
+        if self.remote is not None:
+            return [info.name for info in self.remote.list(MANIFESTS)]
+        return os.listdir(self.shard(MANIFESTS))
 
     def _not_a_dataset(self) -> NotADatasetError:
         return NotADatasetError(
             f"{self.path} is not a dlcache dataset: it has no manifest in {MANIFESTS}/. "
             'Write one with df.write.format("dlcache").save(path), and give load() the same path'
         )
-
-
-def _fsspec(path: str, options: Mapping[str, Any]) -> tuple[Any, str]:
-    from pyarrow import fs
-
-    try:
-        import fsspec
-
-        filesystem, root = fsspec.core.url_to_fs(path, **options)
-    except ImportError as error:
-        raise StorageError(
-            f"no driver for {path}: {error}. Install fsspec and its package for this store, "
-            "such as s3fs, gcsfs or adlfs"
-        ) from error
-    except ValueError as error:
-        raise StorageError(f"cannot open {path}: {error}") from error
-    return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), root
 
 
 def missing_shard(path: str) -> ShardError:

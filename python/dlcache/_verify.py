@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from ._errors import ShardError
+from ._fetch import fetch_whole
 from ._manifest import Column, Manifest, parse
 from ._store import MANIFESTS, Store, manifest_name
 
@@ -81,17 +83,18 @@ def verify_version(store: Store, manifest: Manifest, *, pages: bool = False) -> 
 
 def _problems_of(store: Store, manifest: Manifest, number: int, pages: bool) -> Iterator[str]:
     shards = manifest.shards
-    path, size, crc32 = shards.paths[number], int(shards.bytes[number]), int(shards.crc32[number])
+    path, size = shards.paths[number], int(shards.bytes[number])
     source: Any
+    opened: IO[bytes] | None = None
     try:
         if store.local is not None:
             source = store.shard(path)
             found, actual = _crc32_of_file(source)
         else:
-            import pyarrow as pa
-
-            data = store.fetch(path, size)
-            found, actual, source = zlib.crc32(data), len(data), pa.BufferReader(pa.py_buffer(data))
+            assert store.remote is not None
+            descriptor, found = fetch_whole(store.remote, manifest, number)
+            opened = os.fdopen(descriptor, "rb")
+            source, actual = opened, size
     except FileNotFoundError:
         yield "it is missing"
         return
@@ -101,6 +104,13 @@ def _problems_of(store: Store, manifest: Manifest, number: int, pages: bool) -> 
     except OSError as error:
         yield f"it cannot be read: {error}"
         return
+    with opened or nullcontext():
+        yield from _differences(source, manifest, number, pages, found, actual)
+
+
+def _differences(source: Any, manifest: Manifest, number: int, pages: bool, found: int, actual: int) -> Iterator[str]:
+    """found, actual: the CRC-32 and the length of the file."""
+    size, crc32 = int(manifest.shards.bytes[number]), int(manifest.shards.crc32[number])
     if actual != size:
         yield f"it has {actual:,} bytes, and the manifest says {size:,}"
     elif found != crc32:

@@ -82,6 +82,9 @@ def cache(
     shuffle: int | None = None,
     mode: str = "errorifexists",
     progress: bool | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    cache_bytes: int | None = None,
     **options: Any,
 ) -> Dataset:
     """Writes the rows of a Spark DataFrame as a dataset, unless they are there already, and opens it.
@@ -101,6 +104,8 @@ def cache(
               `path`. "overwrite": build again. "append": add shards to `path`.
     progress  None (default): a bar of the write's tasks and one line in a terminal or notebook, else a line to the
               logger "dlcache". True: the bar and the line always. False: nothing.
+    storage_options, cache_dir, cache_bytes
+              as in `dlcache.load`: how Python reads what Spark has written. Spark has its own `spark.hadoop.` settings.
     options   other options of the connector, by their Spark names (`targetShardBytes=...`).
 
     Raises WriteError with the connector's condition; errors of the query itself are Spark's own.
@@ -135,7 +140,13 @@ def cache(
         print(result, file=sys.stderr)
     elif progress is None:
         logger.info("%s", result)
-    dataset = load(re.sub("^file:/+", "/", result.path), version=result.version)
+    dataset = load(
+        re.sub("^file:/+", "/", result.path),
+        version=result.version,
+        storage_options=storage_options,
+        cache_dir=cache_dir,
+        cache_bytes=cache_bytes,
+    )
     dataset._result = result
     return dataset
 

@@ -1,0 +1,210 @@
+"""Remote shards as local files: whole and checksummed, or, where few columns are asked for, only the bytes of those.
+
+A shard of which parts are fetched is a file as long as the whole one, with holes where nothing was asked for. So all
+who read it find every byte where the manifest says, and a hole takes no room on the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zlib
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from ._errors import ShardError, StorageError
+from ._manifest import Manifest
+from ._mirror import Mirror
+from ._ranges import Range, footer_bytes, footer_ranges, merged, pieces, raw_ranges, share_of, undecoded
+from ._remote import Remote, RemoteFile
+from ._store import missing_shard, wrong_size
+
+PIECE_BYTES = 16 << 20
+"""Of one request, and of memory for each request that is under way."""
+CONNECTIONS = 4
+"""Requests at once for the parts of one shard, and shards fetched at once."""
+SHARE = 0.5
+"""Of a shard's bytes: who needs less fetches parts, who needs more the whole shard."""
+_TAIL_BYTES = 64 << 10
+
+
+def columns_to_fetch(manifest: Manifest, columns: Collection[int]) -> tuple[int, ...] | None:
+    """The columns whose bytes are fetched for who reads these; None for all, because they are most of a shard."""
+    return tuple(sorted(columns)) if share_of(manifest, columns) < SHARE else None
+
+
+class RemoteShards:
+    """The shards of one dataset version that lie elsewhere. Threads may share it.
+
+    columns: the numbers of those to fetch; None for whole shards. limit: how many shards may be held at once, so that
+    those of one reader are at most half of the mirror.
+    """
+
+    def __init__(
+        self, remote: Remote, manifest: Manifest, mirror: Mirror | None, columns: tuple[int, ...] | None
+    ) -> None:
+        self._remote, self._manifest, self._mirror, self.columns = remote, manifest, mirror, columns
+        share = 1.0 if columns is None else share_of(manifest, columns)
+        largest = max(1, int(int(manifest.shards.bytes.max(initial=1)) * share))
+        self.limit = 1 << 30 if mirror is None else max(1, mirror.most // 2 // largest)
+
+    @staticmethod
+    def of(remote: Remote, manifest: Manifest, columns: tuple[int, ...] | None) -> RemoteShards:
+        """With the mirror that `remote` is to have."""
+        return RemoteShards(remote, manifest, Mirror.of(remote.mirror), columns)
+
+    @property
+    def is_mirrored(self) -> bool:
+        """True if what was fetched once is there for a while."""
+        return self._mirror is not None
+
+    def descriptor(self, number: int) -> int:
+        """A descriptor, to read from, of a file with the bytes of a shard. Raises ShardError and StorageError."""
+        fetch = _Fetch(self._remote, self._manifest, number, self.columns)
+        try:
+            found = self._mirrored(fetch)
+            if found is not None:
+                return found
+            with tempfile.TemporaryFile(prefix="dlcache-") as file:
+                try:
+                    os.ftruncate(file.fileno(), fetch.size)
+                    fetch.fill(file.fileno())
+                except OSError as error:
+                    raise _spool_error(fetch.where, error) from error
+                return os.dup(file.fileno())
+        finally:
+            fetch.close()
+
+    def _mirrored(self, fetch: _Fetch) -> int | None:
+        if self._mirror is None:
+            return None
+        if fetch.columns is not None:
+            whole = self._mirror.find(fetch.name(None), fetch.size)
+            if whole is not None:
+                return whole
+        return self._mirror.open(fetch.name(fetch.columns), fetch.size, lambda: fetch.ranges, fetch.fill)
+
+
+@dataclass(eq=False)
+class _Fetch:
+    """One shard on its way. columns: None for all of it."""
+
+    remote: Remote
+    manifest: Manifest
+    number: int
+    columns: tuple[int, ...] | None
+    _file: RemoteFile | None = None
+    _ranges: list[Range] | None = None
+    where: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.path = self.manifest.shards.paths[self.number]
+        self.size = int(self.manifest.shards.bytes[self.number])
+        self.crc32 = int(self.manifest.shards.crc32[self.number])
+        self.where = f"{self.remote.path}/{self.path}"
+
+    def name(self, columns: tuple[int, ...] | None) -> str:
+        """What the mirror calls the file: nothing else ever has this name."""
+        told = [str(self.remote.uri), self.path, self.size, self.crc32]
+        if columns is not None:
+            told += [self.manifest.columns[number].name for number in columns]
+        return hashlib.sha256("\n".join(map(repr, told)).encode()).hexdigest()
+
+    @property
+    def ranges(self) -> list[Range]:
+        """The bytes that are needed, in order."""
+        if self._ranges is None:
+            self._ranges = [(0, self.size)] if self.columns is None else merged(self._of_columns(self.columns))
+        return self._ranges
+
+    def fill(self, descriptor: int) -> None:
+        """Write those bytes into a file that has the shard's length."""
+        if self.columns is not None:
+            self._fill_parts(descriptor)
+            return
+        crc32 = self._fill_whole(descriptor)
+        if crc32 != self.crc32:  # a byte was changed on the way, or the file is damaged: the second time tells
+            crc32 = self._fill_whole(descriptor)
+        if crc32 != self.crc32:
+            raise ShardError(
+                f"the bytes of {self.where} have the CRC-32 {crc32:08x}, and its manifest says {self.crc32:08x}; it "
+                "was damaged or replaced. Write the dataset again"
+            )
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _of_columns(self, columns: tuple[int, ...]) -> list[Range]:
+        ranges = raw_ranges(self.manifest, columns, self.number)
+        others = undecoded(self.manifest, columns, self.number)
+        if others:
+            length = min(_TAIL_BYTES, self.size)
+            tail = self._read(self.size - length, length)
+            needed = footer_bytes(tail, self.size, self.where)
+            if needed > length:
+                tail = self._read(self.size - needed, needed)
+            ranges.append((self.size - needed, needed))
+            ranges += footer_ranges(tail[-needed:], self.manifest, others, self.size, self.where)
+        return ranges
+
+    def _fill_whole(self, descriptor: int) -> int:
+        crc32 = 0
+        for offset, count in pieces(self.ranges, PIECE_BYTES):
+            data = self._read(offset, count)
+            crc32 = zlib.crc32(data, crc32)
+            _write(descriptor, data, offset)
+        return crc32
+
+    def _fill_parts(self, descriptor: int) -> None:
+        parts = pieces(self.ranges, PIECE_BYTES)
+        if not parts:
+            return
+        self._open()
+        with ThreadPoolExecutor(min(CONNECTIONS, len(parts)), "dlcache-fetch") as pool:
+            for _ in pool.map(lambda part: _write(descriptor, self._read(*part), part[0]), parts):
+                pass
+
+    def _read(self, offset: int, count: int) -> bytes:
+        return self._open().read_at(offset, count)
+
+    def _open(self) -> RemoteFile:
+        if self._file is None:
+            try:
+                file = self.remote.open(self.path)
+            except FileNotFoundError as error:
+                raise missing_shard(self.where) from error
+            if file.size != self.size:
+                file.close()
+                raise wrong_size(self.where, file.size, self.size)
+            self._file = file
+        return self._file
+
+
+def _write(descriptor: int, data: bytes, offset: int) -> None:
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written
+
+
+def _spool_error(where: str, error: OSError) -> OSError:
+    if isinstance(error, StorageError):
+        return error
+    return StorageError(
+        f"cannot keep {where} in {tempfile.gettempdir()}: {error}. Set TMPDIR to a place with more room"
+    )
+
+
+def fetch_whole(remote: Remote, manifest: Manifest, number: int) -> tuple[int, int]:
+    """A descriptor of an unnamed file with all bytes of a shard, and their CRC-32, which is not checked."""
+    fetch = _Fetch(remote, manifest, number, None)
+    try:
+        with tempfile.TemporaryFile(prefix="dlcache-") as file:
+            os.ftruncate(file.fileno(), fetch.size)
+            crc32 = fetch._fill_whole(file.fileno())
+            return os.dup(file.fileno()), crc32
+    finally:
+        fetch.close()
