@@ -94,3 +94,36 @@ def _numpy_value(column: pa.ChunkedArray, name: str) -> Value:
         array = array.flatten()
     values: npt.NDArray[Any] = array.to_numpy(zero_copy_only=False)
     return values.reshape(shape)
+
+
+def to_torch(batch: Mapping[str, Value]) -> dict[str, Any]:
+    """Tensors as `Dataset.torch` delivers them: ragged columns jagged, strings and bytes as lists."""
+    try:
+        from .torch import Tensors
+    except ImportError as error:
+        raise OptionError("input='torch' needs PyTorch; install it, or use input='dict'") from error
+    tensors = Tensors(None, False)
+    return {name: tensors.of(name, value) for name, value in batch.items()}
+
+
+def from_torch(returned: Any) -> dict[str, Value]:
+    """The values of a dict of tensors and of lists of strings."""
+    import torch
+
+    if not isinstance(returned, Mapping):
+        raise TransformError(
+            f"the transform returned {type(returned).__name__}; with input='torch' it returns a dict of tensors"
+        )
+    out: dict[str, Value] = {}
+    for name, value in returned.items():
+        if not isinstance(value, torch.Tensor):
+            out[name] = np.fromiter(value, np.dtype(object), len(value)) if isinstance(value, list) else np.asarray(value)
+        elif value.is_nested:
+            jagged: Any = value.detach().cpu()
+            out[name] = Ragged(jagged.values().numpy(), jagged.offsets().numpy().astype(np.int64))
+        else:
+            try:
+                out[name] = value.detach().cpu().numpy()
+            except TypeError as error:
+                raise TransformError(f"field {name!r} is {value.dtype}, which NumPy has not; return another dtype") from error
+    return out

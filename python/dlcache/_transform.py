@@ -1,22 +1,21 @@
-"""Transforms: a function on batches, and what it declares about them."""
+"""Transforms: a function on batches or rows, and what it declares about them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._convert import from_arrow, from_pandas, to_arrow, to_pandas
+from ._apply import INPUTS, Call, CallFailed, Input, Runner
+from ._declared import check, declared, field_of_value, no_rows
 from ._errors import OptionError, TransformError, unknown_column
-from ._values import Batch, Field, Kind, Ragged, Strings, Value, as_arrays
+from ._transform_processes import Processes
+from ._values import Batch, Field, Value, as_arrays
 
 if TYPE_CHECKING:
     from ._dataset import Dataset
-
-Input = Literal["dict", "pandas", "arrow"]
-_INPUTS = ("dict", "pandas", "arrow")
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,13 @@ class TransformSpec:
         are inferred from the first rows.
     removed_fields: fields left out of what `func` returns. selected_fields: the only fields kept, in this order.
     input: what `func` takes and returns: `dict` of NumPy arrays (`Ragged` for rows of different lengths), a `pandas`
-        DataFrame, or an `arrow` Table.
+        DataFrame, an `arrow` Table, or `torch`: a dict of tensors.
+    per_row: `func` takes one row, a dict of NumPy scalars, arrays, `str` and `bytes`, and returns a dict of such.
+    changes_rows: `func` may return fewer or more rows than it gets (per row: None, or a list of dicts). Batches are
+        cut anew, so that all but an epoch's last are full. See docs/reading.md for what that does to `len` and ranks.
     num_threads: how many batches may be in `func` at once. More than one needs a function that is safe to call so.
+    num_processes: in how many processes of its own `func` is called, for functions that hold the interpreter's lock.
+        Function and data are pickled, by cloudpickle if it is installed.
     """
 
     func: Callable[[Any], Any] | None = None
@@ -39,19 +43,41 @@ class TransformSpec:
     removed_fields: Sequence[str] | None = None
     selected_fields: Sequence[str] | None = None
     input: Input = "dict"
+    per_row: bool = False
+    changes_rows: bool = False
     num_threads: int = 1
+    num_processes: int = 0
 
     def __post_init__(self) -> None:
-        if self.input not in _INPUTS:
-            raise OptionError(f"TransformSpec: input must be one of {', '.join(_INPUTS)}, not {self.input!r}")
+        if self.input not in INPUTS:
+            raise OptionError(f"TransformSpec: input must be one of {', '.join(INPUTS)}, not {self.input!r}")
         if self.func is not None and not callable(self.func):
             raise OptionError(f"TransformSpec: func must be a function, not {self.func!r}")
         if self.removed_fields and self.selected_fields:
             raise OptionError("TransformSpec: give removed_fields or selected_fields, not both")
-        if self.num_threads < 1:
-            raise OptionError(f"TransformSpec: num_threads must be at least 1, not {self.num_threads}")
+        if self.num_threads < 1 or self.num_processes < 0:
+            raise OptionError(
+                f"TransformSpec: num_threads must be at least 1 and num_processes at least 0, not {self.num_threads} "
+                f"and {self.num_processes}"
+            )
+        if self.num_threads > 1 and self.num_processes:
+            raise OptionError("TransformSpec: give num_threads or num_processes, not both")
+        if self.per_row and self.input != "dict":
+            raise OptionError(f"TransformSpec: per_row takes rows as dicts, and input is {self.input!r}; leave one out")
+        if self.func is None and (self.per_row or self.changes_rows or self.num_processes):
+            raise OptionError("TransformSpec: per_row, changes_rows and num_processes need a func")
         for entry in self.edit_fields or ():
-            _declared(entry)
+            declared(entry)
+
+    @classmethod
+    def rows(cls, func: Callable[[Any], Any], edit_fields: Sequence[Any] | None = None, **options: Any) -> TransformSpec:
+        """A function on single rows: `TransformSpec(func, edit_fields, per_row=True, **options)`."""
+        return cls(func, edit_fields, per_row=True, **options)
+
+    @property
+    def workers(self) -> int:
+        """How many batches may be in the function at once."""
+        return max(self.num_threads, self.num_processes)
 
     def check(self, dataset: Dataset, rows: int = 4, **options: Any) -> dict[str, Field]:
         """Try the transform on the first rows of a dataset; gives the fields of a batch. Raises TransformError.
@@ -72,6 +98,23 @@ def as_spec(transform: TransformSpec | Callable[[Any], Any] | None) -> Transform
     raise OptionError(f"transform must be a TransformSpec or a function, not {transform!r}")
 
 
+class Where:
+    """Which rows a batch has, for messages: worked out only when one is needed."""
+
+    def __init__(self, text: str, rows: Callable[[], Sequence[Any]]) -> None:
+        self._text, self._rows = text, rows
+
+    def row(self, number: int) -> str:
+        """A row of the batch."""
+        return f"{self._text}, row {self._rows()[number]}"
+
+    def __str__(self) -> str:
+        rows = list(self._rows())
+        if len(rows) > 2 and all(isinstance(row, int) for row in rows) and rows == list(range(rows[0], rows[-1] + 1)):
+            return f"{self._text}, rows {rows[0]} .. {rows[-1]}"
+        return f"{self._text}, rows {', '.join(map(str, rows[:8]))}{', ...' if len(rows) > 8 else ''}"
+
+
 class Transform:
     """A spec, bound to the fields of the batches that it gets."""
 
@@ -79,48 +122,75 @@ class Transform:
         self.spec = spec
         self._input = dict(fields)
         self._fields: dict[str, Field] | None = None
+        edited = {field.name: field for field in map(declared, spec.edit_fields or ())}
         if spec.func is None or spec.edit_fields is not None:
-            edited = [_declared(entry) for entry in spec.edit_fields or ()]
-            self._fields = self._chosen({**self._input, **{field.name: field for field in edited}})
+            self._fields = self._chosen({**self._input, **edited})
+        self._call = None if spec.func is None else Call(spec.func, spec.input, spec.per_row, spec.changes_rows, edited)
+        self._own: Runner | None = None
 
-    def fields(self, sample: Callable[[], Batch]) -> dict[str, Field]:
-        """The fields of the batches that come out. `sample` gives a batch to infer them from, if need be."""
-        if self._fields is None:
-            self._fields = {name: field_of_value(name, value) for name, value in self._call(sample()).items()}
+    def runner(self) -> Runner | None:
+        """Where the function is to be called; None if there is none. Whoever asks closes it."""
+        if self._call is None or not self.spec.num_processes:
+            return self._call
+        return Processes(self._call, self.spec.num_processes)
+
+    def fields(self, sample: Callable[[int], Batch]) -> dict[str, Field]:
+        """The fields of the batches that come out. `sample` gives the first rows to infer them from, if need be: as
+        many as it is asked for, or all there are."""
+        tried = 2
+        while self._fields is None:
+            batch = sample(tried)
+            out = self._called(batch, Where(" on the first rows", lambda: range(_rows(batch))), self._call)
+            if out and _rows(out):
+                self._fields = {name: field_of_value(name, value) for name, value in out.items()}
+            elif _rows(batch) < tried:
+                raise TransformError("the transform drops all rows, so that its fields are not known; declare edit_fields")
+            tried *= 16
         return self._fields
 
-    def __call__(self, batch: Batch, where: str = "") -> dict[str, Value]:
+    def __call__(self, batch: Batch, where: Where, runner: Runner | None = None) -> dict[str, Value]:
         """The transformed batch, checked. `where` says in an error which rows they were. Raises TransformError."""
-        rows = len(next(iter(batch.values())))
-        out = self._call(batch, where)
+        out = self._called(batch, where, runner or self._runner())
         if self._fields is None:
             self._fields = {name: field_of_value(name, value) for name, value in out.items()}
-        missing = self._fields.keys() - out.keys()
-        if missing:
-            raise TransformError(f"the transform returned no field {sorted(missing)[0]!r}{where}; it has {sorted(out)}")
+        if self.spec.changes_rows and not out:
+            return {name: no_rows(field) for name, field in self._fields.items()}
         for name, field in self._fields.items():
-            _check(field, out[name], rows, where)
+            if name not in out:
+                raise TransformError(f"the transform returned no field {name!r}{where}; it has {sorted(out)}")
+            self._check_rows(name, out, batch, where)
+            check(field, out[name], where)
         return {name: out[name] for name in self._fields}
 
-    def _call(self, batch: Batch, where: str = "") -> dict[str, Value]:
-        given = as_arrays(batch)
-        if self.spec.func is None:
-            return self._chosen(given)
-        try:
-            if self.spec.input == "pandas":
-                returned = from_pandas(self.spec.func(to_pandas(given)))
-            elif self.spec.input == "arrow":
-                returned = from_arrow(self.spec.func(to_arrow(given)))
-            else:
-                returned = self.spec.func(given)
-        except Exception as error:
-            raise TransformError(f"the transform failed{where}: {type(error).__name__}: {error}") from error
-        if not isinstance(returned, Mapping):
+    def _runner(self) -> Runner | None:
+        """A runner of its own, for calls outside of an iteration: it lasts as long as this object."""
+        if self._own is None:
+            self._own = self.runner()
+        return self._own
+
+    def _check_rows(self, name: str, out: Batch, batch: Batch, where: Where) -> None:
+        rows = _rows(out) if self.spec.changes_rows else _rows(batch)
+        if len(out[name]) != rows:
             raise TransformError(
-                f"the transform returned {type(returned).__name__}{where}; it must return a dict of arrays "
-                f"(input={self.spec.input!r})"
+                f"the transform returned {len(out[name])} rows of field {name!r}{where}, and "
+                + (
+                    f"{rows} of another; all fields must have as many"
+                    if self.spec.changes_rows
+                    else f"got {rows}; it must return as many rows as it gets, or say changes_rows=True"
+                )
             )
-        values = {name: value if isinstance(value, Ragged) else np.asarray(value) for name, value in returned.items()}
+
+    def _called(self, batch: Batch, where: Where, runner: Runner | None) -> dict[str, Value]:
+        if runner is None:
+            return self._chosen(as_arrays(batch))
+        try:
+            values = runner(batch)
+        except CallFailed as failed:
+            error = failed.__cause__
+            at = where if failed.row is None else where.row(failed.row)
+            raise TransformError(f"the transform failed{at}: {type(error).__name__}: {error}") from error
+        except TransformError as error:
+            raise TransformError(f"{error} (the batch{where})") from error.__cause__
         if self._fields is not None:
             unknown = sorted(name for name in values if name not in self._fields and name not in self._input)
             if unknown:
@@ -128,7 +198,7 @@ class Transform:
                     f"the transform returned field {unknown[0]!r}{where}, which edit_fields does not declare; "
                     "add it there, or do not return it"
                 )
-        return self._chosen(values)
+        return self._chosen(values) if values else values
 
     def _chosen(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         for name in (*(self.spec.selected_fields or ()),):
@@ -140,67 +210,5 @@ class Transform:
         return {name: value for name, value in fields.items() if name not in removed}
 
 
-def _declared(entry: Any) -> Field:
-    """A member of edit_fields as a field."""
-    if isinstance(entry, Field):
-        return entry
-    try:
-        name, dtype, shape, *nullable = entry
-        sizes = tuple(None if size is None else int(size) for size in shape)
-        made = np.dtype(dtype)
-    except (TypeError, ValueError) as error:
-        raise OptionError(f"edit_fields: {entry!r} is not (name, dtype, shape)") from error
-    if nullable and nullable[0]:
-        raise OptionError(f"edit_fields: {name!r} is nullable, and a batch has no nulls; fill them in the transform")
-    return Field(name, _kind(made), made, (None, *sizes))
-
-
-def _kind(dtype: np.dtype[Any]) -> Kind:
-    return "text" if dtype.kind == "U" else "bytes" if dtype.kind == "S" else "object" if dtype.hasobject else "array"
-
-
-def field_of_value(name: str, value: Value) -> Field:
-    """The field that a value is an example of."""
-    if isinstance(value, Ragged):
-        return Field(name, "ragged", value.values.dtype, (None, None))
-    if isinstance(value, Strings):
-        return Field(name, "text" if value.text else "bytes", np.dtype(object), (None,))
-    kind = _kind(value.dtype)
-    if kind == "object" and len(value):
-        kind = "text" if isinstance(value[0], str) else "bytes" if isinstance(value[0], bytes) else kind
-    return Field(name, kind, value.dtype, (None, *value.shape[1:]))
-
-
-def _check(field: Field, value: Value, rows: int, where: str) -> None:
-    if len(value) != rows:
-        raise TransformError(
-            f"the transform returned {len(value)} rows of field {field.name!r}{where}, and got {rows}; "
-            "it must return as many rows as it gets"
-        )
-    if isinstance(value, Ragged):
-        if field.kind != "ragged" and None not in field.shape[1:]:
-            raise TransformError(
-                f"field {field.name!r}{where} is ragged, and its shape is declared as {field.shape[1:]}"
-            )
-        dtype, shape = value.values.dtype, field.shape
-    elif isinstance(value, Strings):
-        return
-    else:
-        dtype, shape = value.dtype, value.shape
-    if field.kind in ("text", "bytes"):
-        if dtype.kind not in "USO":
-            raise TransformError(f"field {field.name!r}{where} has dtype {dtype}, and {field.kind} was declared")
-        return
-    if dtype != field.dtype:
-        raise TransformError(
-            f"field {field.name!r}{where} has dtype {dtype}, and {field.dtype} was declared or seen before; "
-            f"return it as {field.dtype}, or declare {dtype} in edit_fields"
-        )
-    fits = len(shape) == len(field.shape) and all(
-        want is None or got == want for got, want in zip(shape[1:], field.shape[1:], strict=True)
-    )
-    if not fits:
-        raise TransformError(
-            f"field {field.name!r}{where} has rows of shape {tuple(shape[1:])}, and {tuple(field.shape[1:])} was "
-            "declared or seen before; return that, or declare the shape in edit_fields, with None for sizes that differ"
-        )
+def _rows(batch: Batch) -> int:
+    return len(next(iter(batch.values()))) if batch else 0

@@ -1,0 +1,119 @@
+"""The call of a transform's function: a batch in the form that it takes, and what it returns as values again.
+
+It knows nothing of loaders, so that it can be done in a thread or be sent to another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from ._convert import from_arrow, from_pandas, from_torch, to_arrow, to_pandas, to_torch
+from ._declared import stacked
+from ._errors import TransformError
+from ._values import Batch, Field, Ragged, Strings, Value, as_arrays
+
+Input = Literal["dict", "pandas", "arrow", "torch"]
+INPUTS: tuple[Input, ...] = ("dict", "pandas", "arrow", "torch")
+
+
+class CallFailed(Exception):
+    """The function failed; its error is the cause. row: the row of the batch, where it is known."""
+
+    def __init__(self, row: int | None = None) -> None:
+        super().__init__(row)
+        self.row = row
+
+
+class Runner(Protocol):
+    """Where calls are done."""
+
+    def __call__(self, batch: Batch) -> dict[str, Value]:
+        """The result of a call. Raises CallFailed with the function's own error as its cause, and TransformError."""
+
+    def close(self) -> None:
+        """End everything that it started. Calls under way fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function, with what it takes and returns. declared: fields of known dtype, for rows with Python's numbers."""
+
+    func: Callable[[Any], Any]
+    input: Input
+    per_row: bool
+    changes_rows: bool
+    declared: Mapping[str, Field]
+
+    def __call__(self, batch: Batch) -> dict[str, Value]:
+        if self.per_row:
+            return self._rows(as_arrays(batch))
+        takes, makes = _FORMS[self.input]
+        given = takes(as_arrays(batch))
+        try:
+            returned = self.func(given)
+        except Exception as error:
+            raise CallFailed from error
+        return makes(returned)
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+    def _rows(self, batch: Batch) -> dict[str, Value]:
+        out: dict[str, list[Any]] = {}
+        made = 0
+        for row in range(len(next(iter(batch.values())))):
+            try:
+                returned = self.func({name: value[row] for name, value in batch.items()})
+                results = list(self._results(returned))
+            except TransformError:
+                raise
+            except Exception as error:
+                raise CallFailed(row) from error
+            for result in results:
+                if made and result.keys() != out.keys():
+                    raise TransformError(
+                        f"the transform returned fields {sorted(result)} for one row, and {sorted(out)} for those before"
+                    )
+                for name, value in result.items():
+                    out.setdefault(name, []).append(value)
+                made += 1
+        return {name: stacked(name, rows, self.declared.get(name)) for name, rows in out.items()}
+
+    def _results(self, returned: Any) -> Iterable[Mapping[str, Any]]:
+        if isinstance(returned, Mapping):
+            return [returned]
+        if not self.changes_rows:
+            raise TransformError(
+                f"the transform returned {type(returned).__name__} for a row; it must return a dict "
+                "(with changes_rows=True also None, or several dicts)"
+            )
+        results = [] if returned is None else list(returned)
+        if not all(isinstance(result, Mapping) for result in results):
+            raise TransformError("the transform must return a dict, dicts or None for a row (changes_rows=True)")
+        return results
+
+
+def _from_dict(returned: Any) -> dict[str, Value]:
+    if not isinstance(returned, Mapping):
+        raise TransformError(
+            f"the transform returned {type(returned).__name__}; it must return a dict of arrays (input='dict')"
+        )
+    return {
+        name: value if isinstance(value, (Ragged, Strings)) else np.asarray(value) for name, value in returned.items()
+    }
+
+
+def _same(batch: Any) -> Any:
+    return batch
+
+
+_FORMS: dict[Input, tuple[Callable[[Any], Any], Callable[[Any], dict[str, Value]]]] = {
+    "dict": (_same, _from_dict),
+    "pandas": (to_pandas, from_pandas),
+    "arrow": (to_arrow, from_arrow),
+    "torch": (to_torch, from_torch),
+}
