@@ -88,7 +88,9 @@ def test_an_error_says_where_and_why(tmp_path: Path) -> None:
     for threads in (0, 2):
         loader = loaded.numpy(8, transform=TransformSpec(fails, edit_fields=[]), threads=threads)
         seen = []
-        with pytest.raises(TransformError, match="step 4 of epoch 0: ValueError: cannot decode") as caught:
+        with pytest.raises(
+            TransformError, match=r"step 4 of epoch 0, rows 32 \.\. 39: ValueError: cannot decode"
+        ) as caught:
             seen += [batch["row"][0] for batch in loader]
         assert isinstance(caught.value.__cause__, ValueError)
         assert threading.active_count() == before
@@ -133,7 +135,11 @@ def test_check_tries_a_few_rows(dataset: dlcache.Dataset) -> None:
     "spec",
     [
         {"func": 3},
-        {"input": "torch"},
+        {"input": "numpy"},
+        {"input": "pandas", "func": len, "per_row": True},
+        {"per_row": True},
+        {"num_processes": -1, "func": len},
+        {"num_processes": 2, "num_threads": 2, "func": len},
         {"edit_fields": [("x", "float33", ())]},
         {"edit_fields": [("x",)]},
         {"edit_fields": [("x", np.int64, (), True)]},

@@ -20,7 +20,7 @@ Input = Literal["dict", "pandas", "arrow", "torch"]
 INPUTS: tuple[Input, ...] = ("dict", "pandas", "arrow", "torch")
 
 
-class CallFailed(Exception):
+class CallError(Exception):
     """The function failed; its error is the cause. row: the row of the batch, where it is known."""
 
     def __init__(self, row: int | None = None) -> None:
@@ -32,7 +32,7 @@ class Runner(Protocol):
     """Where calls are done."""
 
     def __call__(self, batch: Batch) -> dict[str, Value]:
-        """The result of a call. Raises CallFailed with the function's own error as its cause, and TransformError."""
+        """The result of a call. Raises CallError with the function's own error as its cause, and TransformError."""
 
     def close(self) -> None:
         """End everything that it started. Calls under way fail."""
@@ -56,31 +56,26 @@ class Call:
         try:
             returned = self.func(given)
         except Exception as error:
-            raise CallFailed from error
+            raise CallError from error
         return makes(returned)
 
     def close(self) -> None:
         """There is nothing to end."""
 
-    def _rows(self, batch: Batch) -> dict[str, Value]:
+    def _rows(self, batch: Mapping[str, Any]) -> dict[str, Value]:
         out: dict[str, list[Any]] = {}
         made = 0
         for row in range(len(next(iter(batch.values())))):
             try:
                 returned = self.func({name: value[row] for name, value in batch.items()})
-                results = list(self._results(returned))
-            except TransformError:
-                raise
+                for result in self._results(returned):
+                    if made and result.keys() != out.keys():
+                        raise TransformError(f"it returned fields {sorted(result)}, and {sorted(out)} for rows before")
+                    for name, value in result.items():
+                        out.setdefault(name, []).append(value)
+                    made += 1
             except Exception as error:
-                raise CallFailed(row) from error
-            for result in results:
-                if made and result.keys() != out.keys():
-                    raise TransformError(
-                        f"the transform returned fields {sorted(result)} for one row, and {sorted(out)} for those before"
-                    )
-                for name, value in result.items():
-                    out.setdefault(name, []).append(value)
-                made += 1
+                raise CallError(row) from error
         return {name: stacked(name, rows, self.declared.get(name)) for name, rows in out.items()}
 
     def _results(self, returned: Any) -> Iterable[Mapping[str, Any]]:
@@ -88,12 +83,12 @@ class Call:
             return [returned]
         if not self.changes_rows:
             raise TransformError(
-                f"the transform returned {type(returned).__name__} for a row; it must return a dict "
+                f"it returned {type(returned).__name__} for a row; it must return a dict "
                 "(with changes_rows=True also None, or several dicts)"
             )
         results = [] if returned is None else list(returned)
         if not all(isinstance(result, Mapping) for result in results):
-            raise TransformError("the transform must return a dict, dicts or None for a row (changes_rows=True)")
+            raise TransformError("it must return a dict, dicts or None for a row (changes_rows=True)")
         return results
 
 

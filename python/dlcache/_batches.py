@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -153,10 +153,18 @@ class Source:
         return places.part(slice(first, first + work.steps * self.steps.batch_size))
 
     def _locate(self, work: Work) -> Places:
-        positions = self.steps.positions(work.step, work.steps)
+        return self.reader.locate(self.ids(work.epoch, self.steps.positions(work.step, work.steps)))
+
+    def ids(self, epoch: int, positions: Int64s) -> Int64s:
+        """The row ids at these positions of an epoch's order (int64, ascending; those above its end are padding)."""
         if len(positions) and int(positions[-1]) >= self.steps.rows:
             positions = positions % self.steps.rows
-        return self.reader.locate(self.rows.at(self.orders.epoch(work.epoch).at(positions)))
+        return self.rows.at(self.orders.epoch(epoch).at(positions))
+
+    def row_names(self, work: Work) -> Sequence[Any]:
+        """The rows of some steps as messages name them."""
+        names: list[int] = self.ids(work.epoch, self.steps.positions(work.step, work.steps)).tolist()
+        return names
 
     def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]:
         """The batches of some steps: parts of one super-batch, or views of the file where the order is the file's."""
@@ -226,7 +234,8 @@ class Pipeline:
 
     threads: gather threads; 0 gathers in the consumer's thread. depth: how many super-batches may be under way or
     ready. spare_bytes: of buffers kept for reuse. views: batches may be views of the file. transform: applied to each
-    batch, by at most `transform_threads` threads, in order if it is one.
+    batch, by at most `transform_threads` threads, in order if it is one. stop: called when the iteration ends, while
+    transforms may be under way.
     """
 
     source: Source
@@ -236,6 +245,7 @@ class Pipeline:
     views: bool
     transform: Callable[[Work, dict[str, Value]], dict[str, Value]] | None
     transform_threads: int
+    stop: Callable[[], None] | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
     def run(self, works: Iterable[Work]) -> Iterator[tuple[int, int, dict[str, Value]]]:
@@ -256,6 +266,8 @@ class Pipeline:
                 batches.clear()
         finally:
             self._files = None
+            if self.stop is not None:
+                self.stop()
 
     def _count(self, batch: dict[str, Value]) -> None:
         self.metrics.batches += 1
@@ -317,6 +329,8 @@ class Pipeline:
             for pool in (transformers, gatherers):
                 if pool is not None:
                     pool.shutdown(wait=False, cancel_futures=True)
+            if self.stop is not None:
+                self.stop()
             for pool in (transformers, gatherers):
                 if pool is not None:
                     pool.shutdown(wait=True)

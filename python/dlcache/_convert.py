@@ -117,7 +117,9 @@ def from_torch(returned: Any) -> dict[str, Value]:
     out: dict[str, Value] = {}
     for name, value in returned.items():
         if not isinstance(value, torch.Tensor):
-            out[name] = np.fromiter(value, np.dtype(object), len(value)) if isinstance(value, list) else np.asarray(value)
+            out[name] = (
+                np.fromiter(value, np.dtype(object), len(value)) if isinstance(value, list) else np.asarray(value)
+            )
         elif value.is_nested:
             jagged: Any = value.detach().cpu()
             out[name] = Ragged(jagged.values().numpy(), jagged.offsets().numpy().astype(np.int64))
@@ -125,5 +127,7 @@ def from_torch(returned: Any) -> dict[str, Value]:
             try:
                 out[name] = value.detach().cpu().numpy()
             except TypeError as error:
-                raise TransformError(f"field {name!r} is {value.dtype}, which NumPy has not; return another dtype") from error
+                raise TransformError(
+                    f"field {name!r} is {value.dtype}, which NumPy has not; return another dtype"
+                ) from error
     return out

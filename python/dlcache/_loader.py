@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._apply import Runner
 from ._batches import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, Metrics, Pipeline, Source, Work
 from ._errors import OptionError, StateError
 from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
 from ._options import LoaderOptions, Shaper
 from ._steps import Steps
-from ._transform import Transform
+from ._transform import Transform, Where
 from ._values import Batch, Field, Value, as_arrays
 
 if TYPE_CHECKING:
@@ -69,19 +70,18 @@ class BatchLoader:
         can be shorter. If the transform declares nothing, it is called once, on the first rows."""
         fields = self._read_fields
         if self._transform is not None:
-            fields = self._transform.fields(lambda: self._sample)
+            fields = self._transform.fields(self._sample)
         rows = (
             None if self._steps.remainder == "exact" and self._steps.rows % self._steps.batch_size else self.batch_size
         )
         return {name: field.with_rows(rows) for name, field in fields.items()}
 
-    @cached_property
-    def _sample(self) -> Batch:
+    def _sample(self, rows: int) -> Batch:
         if not len(self.dataset):
             raise OptionError(
                 f"{self.dataset.path} has no rows to infer the transform's fields from; declare edit_fields"
             )
-        return self._source.gather(np.arange(min(2, len(self.dataset))), BufferPool(0))
+        return self._source.gather(np.arange(min(rows, len(self.dataset))), BufferPool(0))
 
     @cached_property
     def _shaper(self) -> Shaper:
@@ -146,22 +146,28 @@ class BatchLoader:
 
     def _pipeline(self) -> Pipeline:
         resolved = self._resolved
+        transform, workers, runner = None, 1, None
+        if self._transform is not None:
+            runner, workers = self._transform.runner(), self._transform.spec.workers
+            transform = partial(self._transformed, runner=runner)
         work_bytes = max(1, self._super_steps * self.batch_size * self._selection.row_bytes)
-        depth = max(1, min(max(2, 2 * resolved.threads), resolved.prefetch // work_bytes))
+        depth = max(1, min(max(2, 2 * resolved.threads, 2 * workers), resolved.prefetch // work_bytes))
         return Pipeline(
             source=self._source,
             threads=min(resolved.threads, depth),
             depth=depth,
             spare_bytes=2 * depth * work_bytes,
             views=not resolved.shuffle and self._selection.viewable,
-            transform=None if self._transform is None else self._transformed,
-            transform_threads=1 if resolved.transform is None else resolved.transform.num_threads,
+            transform=transform,
+            transform_threads=workers,
+            stop=None if runner is None else runner.close,
             metrics=self._metrics,
         )
 
-    def _transformed(self, work: Work, batch: dict[str, Value]) -> dict[str, Value]:
+    def _transformed(self, work: Work, batch: dict[str, Value], runner: Runner | None = None) -> dict[str, Value]:
         assert self._transform is not None
-        return self._transform(batch, f" at step {work.step} of epoch {work.epoch}")
+        where = Where(f" at step {work.step} of epoch {work.epoch}", lambda: self._source.row_names(work))
+        return self._transform(batch, where, runner)
 
     def works(self, epoch: int, step: int, last_epoch: int | None) -> Iterator[Work]:
         """The super-batches from a position on, up to `last_epoch` (not in it). The first ones are smaller, so that the

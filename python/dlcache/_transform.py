@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ._apply import INPUTS, Call, CallFailed, Input, Runner
+from ._apply import INPUTS, Call, CallError, Input, Runner
 from ._declared import check, declared, field_of_value, no_rows
 from ._errors import OptionError, TransformError, unknown_column
 from ._transform_processes import Processes
@@ -70,7 +70,9 @@ class TransformSpec:
             declared(entry)
 
     @classmethod
-    def rows(cls, func: Callable[[Any], Any], edit_fields: Sequence[Any] | None = None, **options: Any) -> TransformSpec:
+    def rows(
+        cls, func: Callable[[Any], Any], edit_fields: Sequence[Any] | None = None, **options: Any
+    ) -> TransformSpec:
         """A function on single rows: `TransformSpec(func, edit_fields, per_row=True, **options)`."""
         return cls(func, edit_fields, per_row=True, **options)
 
@@ -126,7 +128,7 @@ class Transform:
         if spec.func is None or spec.edit_fields is not None:
             self._fields = self._chosen({**self._input, **edited})
         self._call = None if spec.func is None else Call(spec.func, spec.input, spec.per_row, spec.changes_rows, edited)
-        self._own: Runner | None = None
+        self._own: tuple[int, Runner | None] | None = None
 
     def runner(self) -> Runner | None:
         """Where the function is to be called; None if there is none. Whoever asks closes it."""
@@ -140,11 +142,13 @@ class Transform:
         tried = 2
         while self._fields is None:
             batch = sample(tried)
-            out = self._called(batch, Where(" on the first rows", lambda: range(_rows(batch))), self._call)
+            out = self._called(batch, Where(" on the first rows", partial(range, _rows(batch))), self._call)
             if out and _rows(out):
                 self._fields = {name: field_of_value(name, value) for name, value in out.items()}
             elif _rows(batch) < tried:
-                raise TransformError("the transform drops all rows, so that its fields are not known; declare edit_fields")
+                raise TransformError(
+                    "the transform drops all rows, so that its fields are not known; declare edit_fields"
+                )
             tried *= 16
         return self._fields
 
@@ -163,10 +167,10 @@ class Transform:
         return {name: out[name] for name in self._fields}
 
     def _runner(self) -> Runner | None:
-        """A runner of its own, for calls outside of an iteration: it lasts as long as this object."""
-        if self._own is None:
-            self._own = self.runner()
-        return self._own
+        """A runner of its own, for calls outside of an iteration: it lasts as long as this object, in this process."""
+        if self._own is None or self._own[0] != os.getpid():
+            self._own = (os.getpid(), self.runner())
+        return self._own[1]
 
     def _check_rows(self, name: str, out: Batch, batch: Batch, where: Where) -> None:
         rows = _rows(out) if self.spec.changes_rows else _rows(batch)
@@ -185,7 +189,7 @@ class Transform:
             return self._chosen(as_arrays(batch))
         try:
             values = runner(batch)
-        except CallFailed as failed:
+        except CallError as failed:
             error = failed.__cause__
             at = where if failed.row is None else where.row(failed.row)
             raise TransformError(f"the transform failed{at}: {type(error).__name__}: {error}") from error

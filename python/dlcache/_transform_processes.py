@@ -6,6 +6,7 @@ through a socket, arrays as they lie in memory. A worker ends when its socket do
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import queue
@@ -21,21 +22,21 @@ from typing import Any
 
 import numpy as np
 
-from ._apply import Call, CallFailed
+from ._apply import Call, CallError
 from ._errors import OptionError, TransformError
 from ._values import Batch, Strings, Value
 
 _START = "import sys; sys.path[:] = {path!r}; from dlcache._transform_processes import work; work({fd})"
 
 
-class RemoteTraceback(Exception):
+class WorkerTracebackError(Exception):
     """The traceback of an error in a worker process, as text."""
 
     def __str__(self) -> str:
         return f'\n"""\n{self.args[0]}"""'
 
 
-class RemoteError(Exception):
+class WorkerError(Exception):
     """An error of a worker process that could not be sent as it is: its type's name and its text."""
 
 
@@ -65,7 +66,7 @@ class Processes:
         error = _loaded(reply)
         if isinstance(error, TransformError):
             raise error
-        raise CallFailed(reply["row"]) from error
+        raise CallError(reply["row"]) from error
 
     def _start(self) -> _Worker:
         with self._lock:
@@ -147,18 +148,12 @@ def _dumps(call: Call) -> bytes:
     """A call, by cloudpickle if it is there: that sends also functions of notebooks, lambdas and closures."""
     if os.name != "posix":
         raise OptionError("num_processes needs a POSIX system; use num_threads")
-    pickler: Any = pickle
-    try:
-        import cloudpickle as pickler
-    except ImportError:
-        try:
-            from pyspark import cloudpickle as pickler
-        except ImportError:
-            if getattr(call.func, "__module__", None) == "__main__":
-                raise OptionError(
-                    "num_processes: a function of the main script cannot be sent to another process by pickle; "
-                    "install cloudpickle, or put the function into a module"
-                ) from None
+    pickler = _pickler()
+    if pickler is pickle and getattr(call.func, "__module__", None) == "__main__":
+        raise OptionError(
+            "num_processes: a function of the main script cannot be sent to another process by pickle; install "
+            "cloudpickle, or put the function into a module"
+        )
     try:
         data: bytes = pickler.dumps(call)
     except Exception as error:
@@ -167,6 +162,15 @@ def _dumps(call: Call) -> bytes:
             "function of a module that holds no open files, locks or sessions"
         ) from error
     return data
+
+
+def _pickler() -> Any:
+    for name in ("cloudpickle", "pyspark.cloudpickle"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    return pickle
 
 
 def _packed(message: Any) -> list[Any]:
@@ -188,17 +192,17 @@ def _receive(connection: Connection) -> Any:
     buffers = [np.empty(size, np.uint8) for size in sizes]
     for buffer in buffers:
         if len(buffer):
-            connection.recv_bytes_into(buffer)  # type: ignore[arg-type]
+            connection.recv_bytes_into(buffer)
     return pickle.loads(body, buffers=buffers)
 
 
 def _loaded(reply: Any) -> BaseException:
     try:
-        error = pickle.loads(reply["error"])
+        error: BaseException = pickle.loads(reply["error"])
     except Exception:
-        error = RemoteError(reply["text"])
-    error.__cause__ = RemoteTraceback(reply["traceback"])
-    return error  # type: ignore[no-any-return]
+        error = WorkerError(reply["text"])
+    error.__cause__ = WorkerTracebackError(reply["traceback"])
+    return error
 
 
 # In the worker process
@@ -216,7 +220,7 @@ def work(fd: int) -> None:
             try:
                 call = call or pickle.loads(payload)
                 parts = _packed({"values": {name: _plain(value) for name, value in call(batch).items()}})
-            except CallFailed as failed:
+            except CallError as failed:
                 parts = _packed(_failure(failed.__cause__ or failed, failed.row))
             except Exception as error:
                 parts = _packed(_failure(error, None))

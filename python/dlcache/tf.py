@@ -60,7 +60,7 @@ class _Reader:
         self.fields = [_Crossing.of(field) for field in loader.element_spec.values()]
         transform = loader.options.resolve().transform
         threads = loader.options.resolve().threads
-        self.parallel = transform.num_threads if transform is not None else max(1, threads)
+        self.parallel = transform.workers if transform is not None else max(1, threads)
         self.transformed = transform is not None
         steps = loader.steps
         short = steps.count > 0 and steps.size(steps.count - 1) < steps.batch_size

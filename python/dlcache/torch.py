@@ -27,7 +27,7 @@ from ._loader import BatchLoader, placed_again
 from ._memory import BufferPool
 from ._options import LoaderOptions, Output
 from ._readable import Readable
-from ._transform import TransformSpec
+from ._transform import TransformSpec, Where
 from ._values import Batch, Ragged, Strings, Value
 from ._workers import Iterations
 
@@ -191,7 +191,7 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
             raise IndexError(f"positions must be in 0 .. {rows - 1}; got {int(at.min())} .. {int(at.max())}")
         batch = self._source.gather(np.where(at < 0, at + rows, at), BufferPool(0))
         if self._transform is not None:
-            batch = self._transform(batch, f" at positions {positions!r}")
+            batch = self._transform(batch, Where(f" at positions {positions!r}", lambda: at.tolist()))
         return dict(self.convert(batch))
 
 
