@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dlcache
-from dlcache import ColumnError, NullValueError, NumpyLoader, OptionError, ShardError, StateError
+from dlcache import ColumnError, NullValueError, NumpyLoader, OptionError, ShardError, StateError, _maps
 
 ROWS = 230
 
@@ -142,6 +142,31 @@ def test_writing_into_a_batch_changes_nothing_else(dataset: dlcache.Dataset, shu
         batch["features"] *= 0
         batch["id"][:] = -1
     assert dataset.gather([5])["id"].tolist() == [5]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_was_written_into_views_is_gone_when_their_memory_is_lent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Blocks of two pages, so that a shard has many; `known`: whether the system says which pages were written to."""
+    monkeypatch.setattr(_maps, "_BLOCK", 2 * _maps._PAGE)
+    monkeypatch.setattr(_maps, "_BLOCK_PAGES", 2)
+    if not known:
+        monkeypatch.setattr(_maps, "_page_states", lambda first, count: None)
+    values = np.arange(60_000, dtype=np.int64)
+    source = pa.table({"id": values, "half": values / 2})
+    loader = dlcache.load(write(tmp_path, source, shard_rows=40_000, row_group_rows=7_000)).numpy(1000)
+    generator = np.random.default_rng(0)
+    for _ in range(4):
+        found = []
+        for batch in loader:
+            found.append(batch["id"].copy())
+            assert np.array_equal(batch["half"], batch["id"] / 2)
+            if generator.integers(2):
+                batch["id"][generator.integers(1000) :] = -1
+                batch["half"][: generator.integers(1000)] = -1
+            del batch
+        assert np.array_equal(np.concatenate(found), values)
 
 
 @settings(max_examples=25)

@@ -98,7 +98,13 @@ def test_a_pool_keeps_no_more_than_it_may() -> None:
     buffers = [pool.take(2 << 20) for _ in range(4)]
     del buffers
     gc.collect()
-    assert pool._held <= 5 << 20
+    assert pool.held == 4 << 20
+    small, large = pool.take(2 << 20), pool.take(4 << 20)
+    assert pool.held == 2 << 20
+    del large
+    assert pool.held == 4 << 20
+    del small
+    assert pool.held == 2 << 20  # those of a size that is no longer wanted make room
     kept = pool.take(2 << 20)
     kept[:] = 1
     del pool

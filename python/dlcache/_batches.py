@@ -22,18 +22,20 @@ from ._classes import Codes
 from ._columns import Gathered, Places
 from ._errors import OptionError
 from ._fields import WEIGHT, NullPolicy
-from ._maps import PrivateMaps, prefault
-from ._memory import BufferPool, Bytes
+from ._maps import Lent, PrivateMaps
+from ._memory import BufferPool
 from ._order import Orders
 from ._rows import Int64s, Rows
 from ._shards import ShardReader, Stretch
 from ._stack import Stack
 from ._steps import Steps
-from ._values import Value
+from ._values import Value, copied
 
 SUPER_BATCH_BYTES = 4 << 20
 STACKED_BYTES = 16 << 20
 """Of a super-batch with stacks: the more rows, the more of each cache line of a column is used."""
+VIEWED_BYTES = 16 << 20
+"""Of a super-batch that is nothing but views of the file: it takes no memory."""
 BLOCK_ROWS = 1 << 14
 _BLOCKS = 4
 
@@ -82,6 +84,7 @@ class Source:
     """Everything that decides what is in a batch: which rows, of which columns, in which order. Threads share it.
 
     columns, names: those that are delivered by themselves. block_steps: how many steps are located at once.
+    transformed: a transform takes the rows: ragged ones are then copied when it pads them, and not before.
     """
 
     reader: ShardReader
@@ -94,8 +97,14 @@ class Source:
     orders: Orders
     steps: Steps
     block_steps: int
+    transformed: bool
     _blocks: OrderedDict[tuple[int, int], Places] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def pool(self) -> BufferPool:
+        """The buffers that batches are gathered into, for all iterations."""
+        return self.reader.pool
 
     def read(self, work: Work, pool: BufferPool) -> dict[str, Value]:
         """The rows of this rank in some steps, one step after another."""
@@ -133,7 +142,7 @@ class Source:
                 self.nulls.apply(name, gathered[number], out)
                 if name in self.codes:
                     out[name] = self.codes[name].of(out[name], out.get(f"{name}_mask"))  # type: ignore[arg-type]
-        return out
+        return out if self.transformed else {name: copied(value, pool) for name, value in out.items()}
 
     def _places(self, work: Work) -> Places:
         """Where the rows of some steps are. Worked out for many steps at once, which costs a fraction of one by one."""
@@ -168,40 +177,58 @@ class Source:
 
     def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]:
         """The batches of some steps: parts of one super-batch, or views of the file where the order is the file's."""
-        rows = None if files is None else self._view(work, pool, files)
-        if rows is None and files is not None and work.steps > 1:
-            steps = range(work.step, work.step + work.steps)
-            return [self.batches(Work(work.epoch, step, 1), pool, files)[0] for step in steps]
-        return self.cut(work, self.read(work, pool) if rows is None else rows)
+        if files is None:
+            return self.cut(work, self.read(work, pool))
+        out: list[dict[str, Value]] = []
+        while len(out) < work.steps:
+            step = work.step + len(out)
+            part, span = self._within_group(Work(work.epoch, step, work.steps - len(out)))
+            rows = None if span is None else self._view(part, span, pool, files)
+            if rows is None:
+                rows = self.read(part, pool)
+            out += self.cut(part, rows)
+        return out
 
     def cut(self, work: Work, rows: dict[str, Value]) -> list[dict[str, Value]]:
         """The batches in the rows of some steps."""
         size = self.steps.batch_size
         return [
-            {name: value[at * size : at * size + self.steps.size(work.step + at)] for name, value in rows.items()}
-            for at in range(work.steps)
+            {name: value[start : start + size] for name, value in rows.items()}
+            for start in range(0, work.steps * size, size)
         ]
 
-    def _view(self, work: Work, pool: BufferPool, files: EpochFiles) -> dict[str, Value] | None:
-        """The rows of some steps as views of the file; None if they do not lie in one row group."""
-        span = self.steps.span(work.step, work.steps)
-        first, last = (0, 0) if span is None else (span[0] + self.rows.start, span[1] + self.rows.start)
+    def _within_group(self, work: Work) -> tuple[Work, tuple[int, int] | None]:
+        """The first of these steps, as many as lie in one row group, but at least one, and the range of their row ids;
+        None if there is none."""
+        first = self.steps.span(work.step, 1)
+        if first is None:
+            return Work(work.epoch, work.step, 1), None
+        start = first[0] + self.rows.start
+        whole = self.reader.rows_behind(start) // self.steps.batch_size if self.steps.world_size == 1 else 1
+        steps = max(1, min(whole, work.steps))
+        span = self.steps.span(work.step, steps)
+        if span is None:  # the last one is padded
+            steps, span = steps - 1, self.steps.span(work.step, steps - 1)
+        return Work(work.epoch, work.step, steps), span and (start, span[1] + self.rows.start)
+
+    def _view(self, work: Work, span: tuple[int, int], pool: BufferPool, files: EpochFiles) -> dict[str, Value] | None:
+        """Some rows as views of the file; None if they do not lie in one row group."""
+        first, last = span
         stretch = self.reader.stretch(first, last)
         if stretch is None:
             return None
-        file = files.get(work.epoch, stretch)
+        lent = files.get(work.epoch, stretch)
         out: dict[str, Value] = {}
         for number, name in zip(self.columns, self.names, strict=True):
-            value = self.reader.view(stretch, file, number)
+            value = self.reader.view(stretch, lent, number)
             if value is None:
                 out |= self._gather(self.reader.locate(np.arange(first, last)), (number,), pool)
                 continue
-            prefault(value)
             self.nulls.apply(name, Gathered(value), out)
         for stack in self.stacks:
             out[stack.name] = self._stacked(stack, self.reader.locate(np.arange(first, last)), pool)
         if self.steps.remainder == "mask":
-            out[WEIGHT] = np.ones(stretch.stop - stretch.start, np.float32)
+            out[WEIGHT] = np.ones(last - first, np.float32)
         return out
 
 
@@ -214,9 +241,9 @@ class EpochFiles:
     def __init__(self, maps: PrivateMaps) -> None:
         self._maps = maps
         self._lock = threading.Lock()
-        self._files: dict[tuple[int, int], Bytes] = {}
+        self._files: dict[tuple[int, int], Lent] = {}
 
-    def get(self, epoch: int, stretch: Stretch) -> Bytes:
+    def get(self, epoch: int, stretch: Stretch) -> Lent:
         """The mapping of a shard for an epoch."""
         key = (epoch, stretch.shard)
         with self._lock:
@@ -233,15 +260,13 @@ class Pipeline:
     """One iteration: works in, batches out, in order.
 
     threads: gather threads; 0 gathers in the consumer's thread. depth: how many super-batches may be under way or
-    ready. spare_bytes: of buffers kept for reuse. views: batches may be views of the file. transform: applied to each
-    batch, by at most `transform_threads` threads, in order if it is one. stop: called when the iteration ends, while
-    transforms may be under way.
+    ready. views: batches may be views of the file. transform: applied to each batch, by at most `transform_threads`
+    threads, in order if it is one. stop: called when the iteration ends, while transforms may be under way.
     """
 
     source: Source
     threads: int
     depth: int
-    spare_bytes: int
     views: bool
     transform: Callable[[Work, dict[str, Value]], dict[str, Value]] | None
     transform_threads: int
@@ -250,7 +275,7 @@ class Pipeline:
 
     def run(self, works: Iterable[Work]) -> Iterator[tuple[int, int, dict[str, Value]]]:
         """Yields (epoch, step, batch)."""
-        self._pool = BufferPool(self.spare_bytes)
+        self._pool = self.source.pool
         self._files = EpochFiles(self.source.reader.private) if self.views else None
         started, forks = time.perf_counter(), _forks
         before = self.metrics.seconds

@@ -15,7 +15,7 @@ from ._errors import ShardError
 from ._manifest import STORED_WIDTH, Column, Manifest
 from ._maps import Mapped
 from ._memory import BufferPool, copy_spans, items_at, touch_pages, void
-from ._values import Ragged, Scattered, Strings, Value, concatenate, offsets_of, take_rows
+from ._values import Ragged, Scattered, ScatteredRagged, Strings, Value, concatenate, offsets_of, take_rows
 
 Int64s = npt.NDArray[np.int64]
 
@@ -51,7 +51,10 @@ class Gathered:
 
 
 class ColumnReader(Protocol):
-    """How the rows of one column are read."""
+    """How the rows of one column are read. viewable: `view` has them all as they lie in `file`."""
+
+    @property
+    def viewable(self) -> bool: ...
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered: ...
 
@@ -124,6 +127,10 @@ class _RawFixed:
             taken = taken.astype(self._dtype)
         return Gathered(taken.reshape(rows, *self._tail))
 
+    @property
+    def viewable(self) -> bool:
+        return self._dtype == self._stored
+
     def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
         at = int(self._table.offset[self._table.first[shard] + group])
         part = file[at + start * self._width : at + stop * self._width].view(self._stored)
@@ -169,6 +176,10 @@ class _RawBits:
         taken >>= (bit & 7).astype(np.uint8).reshape(-1)
         taken &= 1
         return Gathered(taken.view(np.bool_).reshape(len(places), *self._tail))
+
+    @property
+    def viewable(self) -> bool:
+        return False
 
     def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
         at = int(self._table.offset[self._table.first[shard] + group])
@@ -234,12 +245,14 @@ class _RawRagged(_Indexed):
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
         base, start, stop = self._spans(places, mapped)
-        lengths = stop - start
-        offsets = offsets_of(lengths)
-        out = pool.take(int(offsets[-1]) * self._width)
-        copy_spans(base + start * self._width, lengths * self._width, out, offsets[:-1] * self._width)
-        values = out.view(self._stored)
-        return Gathered(Ragged(values if self._dtype == self._stored else values.astype(self._dtype), offsets))
+        found = ScatteredRagged(base + start * self._width, stop - start, self._stored, mapped.files)
+        if self._dtype == self._stored:
+            return Gathered(found)
+        return Gathered(Ragged(found.copied(pool).values.astype(self._dtype), found.offsets))
+
+    @property
+    def viewable(self) -> bool:
+        return self._dtype == self._stored
 
     def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
         chunk, bounds = self._view_spans(shard, group, start, stop, file)
@@ -255,6 +268,10 @@ class _RawStrings(_Indexed):
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
         base, start, stop = self._spans(places, mapped)
         return self._records(base + start, stop - start, mapped, pool)
+
+    @property
+    def viewable(self) -> bool:
+        return False
 
     def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
         return None
@@ -293,6 +310,10 @@ class _Decoded:
         back = np.empty_like(by_chunk)
         back[by_chunk] = np.arange(len(by_chunk))
         return take_gathered(concatenate_gathered(parts), back)
+
+    @property
+    def viewable(self) -> bool:
+        return False
 
     def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
         return None

@@ -32,7 +32,7 @@ from ._rows import Int64s, Rows, fractions_of, split_keys, split_rows
 from ._selection import Selection
 from ._shards import ShardReader
 from ._store import MANIFESTS, Store, manifest_name
-from ._values import Field, Ragged, Strings, Value
+from ._values import Field, Ragged, Strings, Value, copied
 from ._verify import VerifyReport, verify_version
 
 
@@ -371,12 +371,12 @@ class Dataset(Readable):
         if len(at) and not (int(at.min()) >= 0 and int(at.max()) < len(self)):
             raise OptionError(f"positions must be in 0 .. {len(self) - 1}; got {int(at.min())} .. {int(at.max())}")
         numbers = [self.manifest.index(name) for name in names]
-        reader = self.reader_of(numbers)
-        gathered = reader.gather(reader.locate(self.rows.at(at)), numbers, BufferPool(0))
+        reader, pool = self.reader_of(numbers), BufferPool(0)
+        gathered = reader.gather(reader.locate(self.rows.at(at)), numbers, pool)
         out: dict[str, Value] = {}
         for number, name in zip(numbers, names, strict=True):
             policy.apply(name, gathered[number], out)
-        return out
+        return {name: copied(value, pool) for name, value in out.items()}
 
     def selection(self, options: LoaderOptions) -> Selection:
         return Selection(self, options)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._apply import Runner
-from ._batches import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, Metrics, Pipeline, Source, Work
+from ._batches import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, Metrics, Pipeline, Source, Work
 from ._errors import OptionError, StateError
 from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
@@ -156,7 +156,6 @@ class BatchLoader:
             source=self._source,
             threads=min(resolved.threads, depth),
             depth=depth,
-            spare_bytes=2 * depth * work_bytes,
             views=not resolved.shuffle and self._selection.viewable,
             transform=transform,
             transform_threads=workers,
@@ -184,6 +183,8 @@ class BatchLoader:
     def _super_steps(self) -> int:
         """Steps gathered at once."""
         most = STACKED_BYTES if self._selection.stacked else SUPER_BATCH_BYTES
+        if self._selection.viewed and not self._resolved.shuffle and self._transform is None:
+            most = VIEWED_BYTES
         return max(1, min(1024, most // max(1, self.batch_size * self._selection.row_bytes), self._steps.count))
 
     @property

@@ -16,8 +16,8 @@ Bytes = npt.NDArray[np.uint8]
 ALIGNMENT = 64
 _HUGE_PAGE = 2 << 20
 _PAGE = 4096
-_BLOCKS = (4096, 1024, 256, 64, 16, 4, 1)
-_PIECE_BYTES = 1 << 20
+_LONG = 4096
+_PIECE_BYTES = 1 << 17
 
 
 class _Memory:
@@ -56,31 +56,43 @@ def void(size: int) -> np.dtype[Any]:
 def copy_spans(starts: Int64s, lengths: Int64s, out: Bytes, out_starts: Int64s) -> None:
     """Copy `lengths[i]` bytes from address `starts[i]` to `out[out_starts[i]:]`, for all i, without a loop over them.
 
-    A span goes as whole blocks of the largest of a few sizes that fits into it, the last one aligned to its end. So a
-    block can overlap the one before, with equal bytes.
+    A span goes as two blocks, one from its start and one to its end, of the largest power of two that fits into it; a
+    long one as many blocks of 4096 bytes, the last one to its end. Where blocks overlap they have equal bytes.
     """
-    for number, block in enumerate(_BLOCKS):
-        chosen = lengths >= block
-        if number:
-            chosen &= lengths < _BLOCKS[number - 1]
-        rows = np.flatnonzero(chosen)
-        if rows.size:
-            _copy_blocks(starts[rows], lengths[rows], out, out_starts[rows], block)
+    if not len(starts):
+        return
+    power = np.frexp(np.minimum(lengths, _LONG).astype(np.float32))[1]  # 2 ** (power - 1) <= length < 2 ** power
+    for number in np.flatnonzero(np.bincount(power)).tolist():
+        if number == 0:
+            continue
+        block, rows = 1 << (number - 1), np.flatnonzero(power == number)
+        source, length, target = starts[rows], lengths[rows], out_starts[rows]
+        rest = length - block
+        if block == _LONG:
+            _copy_blocks(*_all_blocks(source, length, target), out, block)
+            continue
+        _copy_blocks(source, target, out, block)
+        if rest.any():
+            _copy_blocks(source + rest, target + rest, out, block)
 
 
-def _copy_blocks(starts: Int64s, lengths: Int64s, out: Bytes, out_starts: Int64s, block: int) -> None:
-    counts = -(-lengths // block)
+def _all_blocks(starts: Int64s, lengths: Int64s, out_starts: Int64s) -> tuple[Int64s, Int64s]:
+    """From where to where the long blocks of these spans go."""
+    counts = -(-lengths // _LONG)
     first = np.cumsum(counts) - counts
     row = np.repeat(np.arange(len(counts)), counts)
-    offset = np.minimum((np.arange(len(row)) - first[row]) * block, (lengths - block)[row])
+    offset = np.minimum((np.arange(len(row)) - first[row]) * _LONG, (lengths - _LONG)[row])
+    return starts[row] + offset, out_starts[row] + offset
+
+
+def _copy_blocks(starts: Int64s, out_starts: Int64s, out: Bytes, block: int) -> None:
     origin = int(starts.min())
-    source = starts[row] - origin + offset
-    target = out_starts[row] + offset
+    source = starts - origin
     items = items_at(origin, int(source.max()) + 1, void(block), 1)
     slots = np.ndarray((len(out) - block + 1,), void(block), out, 0, (1,))
     piece = max(1, _PIECE_BYTES // block)
-    for at in range(0, len(row), piece):
-        slots[target[at : at + piece]] = items[source[at : at + piece]]
+    for at in range(0, len(source), piece):
+        slots[out_starts[at : at + piece]] = items[source[at : at + piece]]
 
 
 def touch_pages(starts: Int64s, lengths: Int64s) -> None:
@@ -108,7 +120,11 @@ class BufferPool:
     def __init__(self, spare: int) -> None:
         self._spare = spare
         self._free: deque[tuple[int, Any]] = deque()
-        self._held = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of free buffers."""
+        return sum(room for room, _ in tuple(self._free))
 
     def take(self, size: int) -> Bytes:
         """`size` bytes at an address that is a multiple of 64, with anything in them."""
@@ -135,15 +151,18 @@ class BufferPool:
             except IndexError:
                 return None
             if size == room:
-                self._held -= room
                 return owner
             self._free.appendleft((size, owner))
         return None
 
     def _return(self, room: int, owner: Any) -> None:
-        if self._held + room <= self._spare:
-            self._held += room
+        if room <= self._spare:
             self._free.append((room, owner))
+        while self.held > self._spare:  # the one that nobody wanted for longest goes
+            try:
+                self._free.popleft()
+            except IndexError:
+                return
 
 
 def _give_back(pool: weakref.ref[BufferPool], room: int, owner: Any) -> None:

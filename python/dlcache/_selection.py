@@ -37,6 +37,10 @@ class Selects(Protocol):
     def viewable(self) -> bool:
         """True if rows in stored order may be views of the files."""
 
+    @property
+    def viewed(self) -> bool:
+        """True if rows in stored order are views of the files and nothing else."""
+
     def identity(self) -> dict[str, Any]:
         """Which rows these are, in JSON values."""
 
@@ -82,6 +86,12 @@ class Selection:
     def viewable(self) -> bool:
         return self._dataset.rows.ids is None and self._dataset.store.local is not None
 
+    @property
+    def viewed(self) -> bool:
+        numbers = (self._dataset.manifest.index(name) for name in self._single)
+        copied = self._stacks or self._codes
+        return self.viewable and not copied and all(self._dataset.reader.column(n).viewable for n in numbers)
+
     @cached_property
     def _subset(self) -> str | None:
         whole = len(self._dataset) == self._dataset.manifest.rows
@@ -116,4 +126,5 @@ class Selection:
             ),
             steps=steps,
             block_steps=block_steps,
+            transformed=options.transform is not None,
         )

@@ -18,7 +18,7 @@ from ._decode import Decoder
 from ._errors import OptionError
 from ._fetch import RemoteShards
 from ._manifest import Manifest
-from ._maps import PrivateMaps, ShardMaps
+from ._maps import Lent, PrivateMaps, ShardMaps
 from ._memory import BufferPool
 from ._stack import RawStack
 from ._store import Store
@@ -27,6 +27,8 @@ from ._values import Value
 Int64s = npt.NDArray[np.int64]
 
 DECODED_BYTES = 256 << 20
+SPARE_BYTES = 64 << 20
+"""Of free buffers that are kept for the next batches, also of another iteration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class ShardReader:
     ) -> None:
         self.manifest = manifest
         self.maps = ShardMaps(store, manifest.shards, fetched=fetched)
+        self.pool = BufferPool(SPARE_BYTES)
         self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)
         self._readers: dict[int, ColumnReader] = {}
@@ -131,6 +134,20 @@ class ShardReader:
         at = first + group * size
         return Stretch(shard, group, start - at, stop - at) if stop <= at + size else None
 
-    def view(self, stretch: Stretch, file: npt.NDArray[np.uint8], number: int) -> Value | None:
-        """A part of one column without a copy, from `file`, a mapping of its shard; None if that cannot be."""
-        return self.column(number).view(stretch.shard, stretch.group, stretch.start, stretch.stop, file)
+    def rows_behind(self, start: int) -> int:
+        """Rows from `start` to the end of its row group."""
+        shards = self.manifest.shards
+        shard = int(np.searchsorted(shards.row_starts, start, side="right")) - 1
+        size = int(shards.row_group_rows[shard])
+        group = (start - int(shards.row_starts[shard])) // size
+        return min(int(shards.row_starts[shard]) + (group + 1) * size, int(shards.row_starts[shard + 1])) - start
+
+    def view(self, stretch: Stretch, lent: Lent, number: int) -> Value | None:
+        """A part of one column without a copy, from `lent`, a private mapping of its shard, or converted; None if it
+        must be gathered."""
+        column = self.column(number)
+        file = lent.file if column.viewable else self.maps.file(stretch.shard)
+        value = column.view(stretch.shard, stretch.group, stretch.start, stretch.stop, file)
+        if value is not None and column.viewable:
+            lent.prepare(value)
+        return value

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._errors import ColumnError, OptionError
-from ._memory import address_of, copy_spans, items_at
+from ._memory import BufferPool, address_of, copy_spans, items_at
 
 Int64s = npt.NDArray[np.int64]
 Kind = Literal["array", "ragged", "text", "bytes", "object"]
@@ -75,20 +75,92 @@ class Ragged:
         lengths = self.lengths
         if length is None:
             length = int(lengths.max(initial=0))
-        out = np.full((len(self), length), value, self.values.dtype)
-        width = self.values.dtype.itemsize
         values = np.ascontiguousarray(self.values)
-        copy_spans(
-            self.offsets[:-1] * width + address_of(values),
-            np.minimum(lengths, length) * width,
-            out.reshape(-1).view(np.uint8),
-            np.arange(len(self), dtype=np.int64) * (length * width),
-        )
-        return out
+        return _padded(self.offsets[:-1] * values.itemsize + address_of(values), lengths, length, value, values.dtype)
 
     def take(self, rows: Int64s) -> Ragged:
         """These rows, in this order, as a new Ragged."""
         return Ragged(*_take(self.values, self.offsets, rows))
+
+
+class ScatteredRagged(Ragged):
+    """A Ragged whose rows still lie where they are stored: padding copies them once, from there.
+
+    starts: the address of each row. lengths: their elements. kind: the dtype. owner: what keeps that memory. `values`
+    is made when it is asked for, `offsets` too.
+    """
+
+    __slots__ = ("_kind", "_lengths", "_offsets", "_owner", "_starts", "_values")
+
+    _starts: Int64s
+    _lengths: Int64s
+    _kind: np.dtype[Any]
+    _owner: Any
+    _values: npt.NDArray[Any] | None
+    _offsets: Int64s | None
+
+    def __init__(self, starts: Int64s, lengths: Int64s, kind: np.dtype[Any], owner: Any) -> None:
+        for name, value in (("_starts", starts), ("_lengths", lengths), ("_kind", kind), ("_owner", owner)):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_values", None)
+        object.__setattr__(self, "_offsets", None)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @property
+    def lengths(self) -> Int64s:
+        return self._lengths
+
+    @property
+    def offsets(self) -> Int64s:
+        offsets = self._offsets
+        if offsets is None:
+            offsets = offsets_of(self._lengths)
+            object.__setattr__(self, "_offsets", offsets)
+        return offsets
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        values = self._values
+        if values is None:
+            values = self.copied(BufferPool(0)).values
+            object.__setattr__(self, "_values", values)
+        return values
+
+    def copied(self, pool: BufferPool) -> Ragged:
+        """The rows in a buffer of the pool."""
+        width = self._kind.itemsize
+        out = pool.take(int(self.offsets[-1]) * width)
+        copy_spans(self._starts, self._lengths * width, out, self.offsets[:-1] * width)
+        return Ragged(out.view(self._kind), self.offsets)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if not isinstance(index, slice) or index.step not in (None, 1) or self._values is not None:
+            return super().__getitem__(index)
+        return ScatteredRagged(self._starts[index], self._lengths[index], self._kind, self._owner)
+
+    def to_padded(self, length: int | None = None, value: Any = 0) -> npt.NDArray[Any]:
+        if self._values is not None:  # somebody may have changed them
+            return super().to_padded(length, value)
+        width = int(self._lengths.max(initial=0)) if length is None else length
+        return _padded(self._starts, self._lengths, width, value, self._kind)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Ragged, (self.values, self.offsets)
+
+
+def _padded(starts: Int64s, lengths: Int64s, length: int, value: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    out = np.full((len(starts), length), value, dtype) if value else np.zeros((len(starts), length), dtype)
+    lengths = np.minimum(lengths, length) * dtype.itemsize
+    first = np.arange(len(starts), dtype=np.int64) * (length * dtype.itemsize)
+    copy_spans(starts, lengths, out.reshape(-1).view(np.uint8), first)
+    return out
+
+
+def copied(value: Value, pool: BufferPool) -> Value:
+    """A value that lies in memory of its own, in a buffer of the pool, if it did not."""
+    return value.copied(pool) if isinstance(value, ScatteredRagged) else value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,6 +276,9 @@ class Scattered(Strings):
         bytes_there: Any = items_at(origin, int(ends.max()), np.dtype(np.uint8), 1)
         memory = memoryview(bytes_there)
         return [bytes(memory[start:end]) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Strings, (self.data, self.offsets, self.text)
 
     def to_numpy(self) -> npt.NDArray[np.object_]:
         values: Any = self.to_bytes()

@@ -94,7 +94,10 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
     val crc = new CRC32
     crc.update(page.data, page.from, length)
     val levels = page.valuesFrom - page.from
-    if (page.raw) pad(out.getPos + headerBytes(length, page.valueCount, crc.getValue) + levels)
+    if (page.raw) {
+      val alignment = if (length - levels >= ShardFile.LargeBytes) ShardFile.LargeAlignment else ShardFile.Alignment
+      pad(out.getPos + headerBytes(length, page.valueCount, crc.getValue) + levels, alignment)
+    }
     out.announce(page.data, page.from, length, crc.getValue)
     writePage(page, BytesInput.from(page.data, page.from, length), rows)
     if (page.raw) {
@@ -122,7 +125,7 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
     )
 
   private def writeIndex(index: Array[Int]): Long = {
-    pad(out.getPos)
+    pad(out.getPos, ShardFile.Alignment)
     val at = out.getPos
     val bytes = ByteBuffer.allocate(index.length * 4).order(ByteOrder.LITTLE_ENDIAN)
     bytes.asIntBuffer().put(index)
@@ -130,9 +133,9 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
     at
   }
 
-  /** Writes as many zeros as bring what would lie at `position` to a multiple of 64. */
-  private def pad(position: Long): Unit =
-    out.write(ShardFile.Zeros, 0, (-position & (ShardFile.Alignment - 1)).toInt)
+  /** Writes as many zeros as bring what would lie at `position` to a multiple of `alignment`, a power of two. */
+  private def pad(position: Long, alignment: Int): Unit =
+    out.write(ShardFile.Zeros, 0, (-position & (alignment - 1)).toInt)
 
   /** How long the page header will be: it depends on the sizes and on the checksum, which are of variable length. */
   private def headerBytes(length: Int, valueCount: Int, crc: Long): Int = {
@@ -156,5 +159,9 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
 
 private[shard] object ShardFile {
   val Alignment = 64
-  private val Zeros = new Array[Byte](Alignment)
+
+  /** Of the values of large chunks: rows of a multiple of so many bytes are gathered in blocks of that size. */
+  val LargeAlignment = 512
+  private val LargeBytes = 1 << 16
+  private val Zeros = new Array[Byte](LargeAlignment)
 }

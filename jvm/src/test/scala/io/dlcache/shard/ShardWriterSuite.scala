@@ -297,6 +297,15 @@ class ShardWriterSuite extends ShardTest {
     assert(one.summary.rowGroupRows == 1003 && footer(one).getBlocks.size == 1)
   }
 
+  test("the values of large chunks lie at multiples of 512, of others at multiples of 64") {
+    val data = spark.range(0, 30000, 1, 1).selectExpr("cast(id as int) i", "id l", "cast(id as string) s", "id = 1 b")
+    val shard = write(data, None, ShardOptions(400 << 10))
+    val chunks = shard.summary.chunks.flatMap(_.toSeq.flatten)
+    assert(chunks.exists(_.valuesBytes >= (64 << 10)) && chunks.exists(_.valuesBytes < (64 << 10)))
+    chunks.foreach(chunk => assert(chunk.valuesOffset % (if (chunk.valuesBytes >= (64 << 10)) 512 else 64) == 0))
+    assert(shard.read.collect().toSet == data.collect().toSet)
+  }
+
   private def footer(shard: Written) = {
     val file = HadoopInputFile.fromPath(shard.path, spark.sessionState.newHadoopConf())
     val reader = ParquetFileReader.open(file)
