@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcache._memory import address_of
-from dlcache._values import Scattered, Strings, concatenate, offsets_of
+from dlcache._memory import BufferPool, address_of
+from dlcache._values import Ragged, Scattered, ScatteredRagged, Strings, concatenate, copied, offsets_of
 
 
 def both(values: list[bytes], text: bool) -> tuple[Strings, Scattered]:
@@ -23,6 +24,7 @@ def both(values: list[bytes], text: bool) -> tuple[Strings, Scattered]:
     return together, Scattered(starts, lengths, text, memory)
 
 
+SEEDS = st.integers(0, 99)
 VALUES = st.lists(st.binary(max_size=3000), min_size=1, max_size=12)
 
 
@@ -55,3 +57,35 @@ def test_text_that_is_not_utf_8_is_an_error() -> None:
     for strings in both([b"fine", b"\xff"], text=True):
         with pytest.raises(UnicodeDecodeError):
             strings.to_numpy()
+
+
+@given(
+    lengths=st.lists(st.integers(0, 1300), max_size=12), start=st.integers(0, 12), stop=st.integers(0, 12), seed=SEEDS
+)
+def test_scattered_rows_are_those_that_lie_together(lengths: list[int], start: int, stop: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    memory = random.integers(1, 1 << 30, sum(lengths) + 10, np.int32)
+    counts, offsets = np.array(lengths, np.int64), offsets_of(np.array(lengths, np.int64))
+    places = random.permutation(len(lengths))
+    together = Ragged(memory[: offsets[-1]], offsets).take(places)
+    starts, sizes = address_of(memory) + 4 * offsets[:-1][places], counts[places]
+
+    def scattered() -> ScatteredRagged:
+        return ScatteredRagged(starts, sizes, np.dtype(np.int32), memory)
+
+    for one, other in ((together, scattered()), (together[start:stop], scattered()[start:stop])):
+        assert len(one) == len(other) and np.array_equal(one.lengths, other.lengths)
+        for length in (None, 3, 700):
+            assert np.array_equal(one.to_padded(length, 7), other.to_padded(length, 7))
+            assert np.array_equal(one.to_padded(length), other.to_padded(length))
+        alike: list[Any] = [copied(other, BufferPool(0)), pickle.loads(pickle.dumps(other)), other]
+        for same in alike:
+            assert np.array_equal(one.values, same.values) and np.array_equal(one.offsets, same.offsets)
+        before = memory.copy()
+        other.values[:] = 5
+        assert (other.to_padded(None, 5) == 5).all() and np.array_equal(memory, before)
+
+
+def test_scattered_strings_can_be_pickled() -> None:
+    for strings in both([b"one", b"", b"three"], text=False):
+        assert pickle.loads(pickle.dumps(strings)).to_bytes() == [b"one", b"", b"three"]
