@@ -255,6 +255,17 @@ class EpochFiles:
             return file
 
 
+_Sized = tuple[dict[str, Value], int, int]
+
+
+def _sized(batch: dict[str, Value]) -> _Sized:
+    """A batch, its rows and its bytes."""
+    rows = size = 0
+    for value in batch.values():
+        rows, size = len(value), size + size_of(value)
+    return batch, rows, size
+
+
 @dataclass(eq=False)
 class Pipeline:
     """One iteration: works in, batches out, in order.
@@ -277,52 +288,47 @@ class Pipeline:
         """Yields (epoch, step, batch)."""
         self._pool = self.source.pool
         self._files = EpochFiles(self.source.reader.private) if self.views else None
-        started, forks = time.perf_counter(), _forks
-        before = self.metrics.seconds
+        metrics, clock, forks = self.metrics, time.perf_counter, _forks
+        begun = clock() - metrics.seconds
         try:
             for work, batches in self._inline(works) if self.threads == 0 else self._threaded(works):
-                for number, batch in enumerate(batches):
-                    self._count(batch)
-                    self.metrics.seconds = before + time.perf_counter() - started
-                    yield work.epoch, work.step + number, batch
+                epoch, step = work.epoch, work.step
+                for batch, rows, size in batches:
+                    metrics.rows += rows
+                    metrics.bytes += size
+                    metrics.batches += 1
+                    metrics.seconds = clock() - begun
+                    yield epoch, step, batch
                     if forks != _forks:
                         raise OptionError("this iterator was begun before a fork; begin a new one in the child")
-                    batch = {}
+                    step += 1
+                batch = {}
                 batches.clear()
         finally:
             self._files = None
             if self.stop is not None:
                 self.stop()
 
-    def _count(self, batch: dict[str, Value]) -> None:
-        self.metrics.batches += 1
-        value: Any = None
-        for value in batch.values():
-            self.metrics.bytes += size_of(value)
-        self.metrics.rows += 0 if value is None else len(value)
-
     def _gather(self, work: Work) -> list[dict[str, Value]]:
         return self.source.batches(work, self._pool, self._files)
 
-    def _finish(self, work: Work, batches: list[dict[str, Value]]) -> tuple[list[dict[str, Value]], float]:
+    def _finish(self, work: Work, batches: list[dict[str, Value]]) -> tuple[list[_Sized], float]:
         if self.transform is not None:
             for number in range(len(batches)):
                 batches[number] = self.transform(Work(work.epoch, work.step + number, 1), batches[number])
-        return batches, time.perf_counter()
+        return [_sized(batch) for batch in batches], time.perf_counter()
 
-    def _inline(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[dict[str, Value]]]]:
+    def _inline(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[_Sized]]]:
         for work in works:
             asked = time.perf_counter()
-            batches = self._gather(work)
-            if self.transform is not None:
-                batches, _ = self._finish(work, batches)
+            batches, _ = self._finish(work, self._gather(work))
             self.metrics.consumer_wait_seconds += time.perf_counter() - asked
             yield work, batches
 
-    def _threaded(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[dict[str, Value]]]]:
+    def _threaded(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[_Sized]]]:
         gatherers = ThreadPoolExecutor(self.threads, "dlcache-gather")
         transformers = ThreadPoolExecutor(self.transform_threads, "dlcache-transform") if self.transform else None
-        waiting: deque[tuple[Work, Future[tuple[list[dict[str, Value]], float]]]] = deque()
+        waiting: deque[tuple[Work, Future[tuple[list[_Sized], float]]]] = deque()
 
         def submit(work: Work) -> None:
             if transformers is None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ._readable import Readable
 
 
+_LEASE_STEPS = 8
+
+
 class BatchLoader:
     """Batches of one rank, as often as they are asked for.
 
@@ -127,17 +130,18 @@ class BatchLoader:
         pipeline = self._pipeline()
         last = None if self._resolved.epochs is None else first + self._resolved.epochs
         batches = pipeline.run(self.works(epoch, step, last))
-        lease = self.dataset.lease()
+        lease, steps = self.dataset.lease(), self._steps.count
         try:
             lease.touch()
             for at_epoch, at_step, batch in batches:
-                lease.touch()
+                if at_step % _LEASE_STEPS == 0:
+                    lease.touch()
                 delivered = self.deliver(batch)
                 del batch
-                self._next_epoch = max(self._next_epoch, at_epoch + 1)
+                if at_epoch >= self._next_epoch:
+                    self._next_epoch = at_epoch + 1
                 if self._iteration is iteration:
-                    done = at_step + 1 == self._steps.count
-                    self._at = (first, at_epoch + 1, 0) if done else (first, at_epoch, at_step + 1)
+                    self._at = (first, at_epoch, at_step + 1) if at_step + 1 < steps else (first, at_epoch + 1, 0)
                 yield delivered
                 del delivered
         finally:

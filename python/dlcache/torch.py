@@ -257,6 +257,12 @@ class FetchedRows(Sequence[Any]):
         return self._shape({name: value[row] for name, value in self._values.items()})
 
 
+_SHARED = frozenset(
+    map(np.dtype, ("bool", "int8", "int16", "int32", "int64", "uint8", "float16", "float32", "float64"))
+)
+"""What PyTorch has tensors of, wherever it is."""
+
+
 class Tensors:
     """Values of a batch → tensors and lists. Converts in the thread that asks."""
 
@@ -276,6 +282,8 @@ class Tensors:
                 raise unknown_column(name, fields, "pad_to: a batch")
 
     def of(self, name: str, value: Value) -> Any:
+        if type(value) is np.ndarray and value.dtype in _SHARED and value.flags.carray and not self._pinning:
+            return torch.from_numpy(value)
         if isinstance(value, Ragged):
             length = self.pad_to.get(name) if isinstance(self.pad_to, Mapping) else self.pad_to
             if length is None:
