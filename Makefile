@@ -8,10 +8,16 @@ INSTALLED := $(VENV)/.installed
 VERSION := $(shell sed -n 's/^ThisBuild \/ version := "\(.*\)"$$/\1/p' version.sbt)
 JAR := python/dlcache/jars/dlcache-spark_2.13-$(VERSION).jar
 JVM_SOURCES := $(shell find jvm/src/main -type f) build.sbt version.sbt project/build.properties project/plugins.sbt
+LOWEST_SPARK := 4.0
+SPARKS := $(LOWEST_SPARK) 4.1
+# What is run on a Spark that is not the main one: the same jar, from Python.
+SPARK_SUITES := integration/test_one_jar.py integration/test_cache.py integration/test_plan_key.py \
+  integration/test_connect.py
 SPARK_HOME_OF_VENV = $$($(BIN)/python -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-jvm test-integration lint format benchmark golden clean
+.PHONY: help demo test test-python test-jvm test-integration test-spark-lowest test-matrix test-lowest test-load fuzz \
+  lint format benchmark golden clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -19,7 +25,7 @@ help: ## list the targets
 demo: $(INSTALLED) $(JAR) ## train on real images through the cache (IMAGES=DIR: your own class folders)
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python examples/digits.py $(if $(IMAGES),--images "$(IMAGES)")
 
-test: test-python test-jvm test-integration ## run all tests: unit tests first, then real Spark
+test: test-python test-jvm test-integration test-spark-lowest ## run all tests: unit tests first, then real Spark
 
 test-python: $(INSTALLED) ## Python unit tests, no Spark
 	$(BIN)/python -m pytest tests
@@ -29,6 +35,17 @@ test-jvm: $(INSTALLED) ## the connector's own tests
 
 test-integration: $(INSTALLED) $(JAR) ## both languages together on real Spark
 	$(BIN)/python -m pytest integration
+
+test-spark-lowest: $(INSTALLED) $(JAR) build/spark-$(LOWEST_SPARK)/.installed ## the same jar on the lowest Spark
+	PYTHONPATH=build/spark-$(LOWEST_SPARK) $(BIN)/python -m pytest $(SPARK_SUITES)
+
+test-matrix: $(INSTALLED) $(JAR) $(SPARKS:%=build/spark-%/.installed) ## the connector's tests and the jar on every Spark
+	set -e; for spark in $(SPARKS); do \
+	  home=$$PWD/build/spark-$$spark; \
+	  SPARK_HOME=$$home/pyspark scripts/sbt connector/test; \
+	  PYTHONPATH=$$home $(BIN)/python -m pytest integration; \
+	done
+	$(MAKE) test-jvm test-integration
 
 lint: $(INSTALLED) ## check style, types and the rules of the tree
 	$(BIN)/ruff check .
@@ -55,6 +72,12 @@ $(INSTALLED): pyproject.toml hatch_build.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable '.[spark,torch,tensorflow,cli]' --group dev
+	touch $@
+
+# Another Spark beside the one of the virtual environment: what is on PYTHONPATH is found first.
+build/spark-%/.installed:
+	rm -rf $(@D)
+	$(BIN)/python -m pip install --quiet --target $(@D) 'pyspark==$*.*'
 	touch $@
 
 $(JAR): $(JVM_SOURCES)

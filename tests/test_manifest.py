@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,9 @@ DAMAGE: list[tuple[tuple[Any, ...], Any]] = [
     (("shards", 0, "path"), "s3://x/y.parquet"),
     (("shards", 0, "path"), "data/.x.parquet"),
     (("shards", 0, "path"), "data/\0.parquet"),
+    (("shards", 0, "path"), "data/part-0.parquet"),
+    (("shards", 0, "path"), "data/a b-00000000-0000-0000-0000-000000000000.parquet"),
+    (("shards", 0, "path"), "data/x00000000-0000-0000-0000-000000000000.parquet"),
     (("shards", 0, "rows"), 0),
     (("shards", 0, "rows"), 1 << 62),
     (("shards", 0, "rows"), 1 << 70),
@@ -175,7 +179,7 @@ def test_any_damage_is_a_manifest_error_or_none(document: dict[str, Any], data: 
 def test_many_shards_are_read_as_arrays(document: dict[str, Any]) -> None:
     shard = document["shards"][0]
     count = 20_000
-    shards = [{**shard, "path": f"data/{number}.parquet"} for number in range(count)]
+    shards = [{**shard, "path": f"data/{uuid.UUID(int=number)}.parquet"} for number in range(count)]
     many = {**document, "shards": shards, "rows": 20 * count, "bytes": shard["bytes"] * count}
     manifest = parse(json.dumps(many), "here")
     assert len(manifest.shards) == count

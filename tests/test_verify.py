@@ -130,3 +130,55 @@ def test_values_that_lie_elsewhere(dataset: Path, manifest: Path, column: int) -
 def test_what_is_no_dataset(tmp_path: Path) -> None:
     with pytest.raises(dlcache.NotADatasetError):
         dlcache.verify(tmp_path)
+
+
+# What a loader checks of a shard when it first reads it.
+
+
+def first_rows(dataset: Path, **options: Any) -> Any:
+    return next(iter(dlcache.load(dataset).numpy(4, columns=["x"], threads=0, **options)))
+
+
+def test_a_loader_finds_every_flipped_bit_when_it_is_told_to(dataset: Path, shard: Path) -> None:
+    original = shard.read_bytes()
+    for at in range(0, len(original), max(1, len(original) // 40)):
+        changed = bytearray(original)
+        changed[at] ^= 1 << (at % 8)
+        shard.write_bytes(changed)
+        with pytest.raises(dlcache.ShardError, match=shard.name):
+            first_rows(dataset, verify="full")
+        with pytest.raises(dlcache.ShardError, match=shard.name):
+            dlcache.load(dataset, verify="full").gather([0], ["x"])
+    shard.write_bytes(original)
+    assert first_rows(dataset, verify="full")["x"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("at", [0, -1, -4, -5])
+def test_a_loader_finds_a_damaged_end_unless_it_is_told_not_to(dataset: Path, shard: Path, at: int) -> None:
+    changed = bytearray(shard.read_bytes())
+    changed[at] ^= 0x80
+    shard.write_bytes(changed)
+    with pytest.raises(dlcache.ShardError, match=shard.name):
+        first_rows(dataset)
+    assert first_rows(dataset, verify="off")["x"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("verify", ["off", "open", "full"])
+def test_a_loader_never_reads_a_shard_of_another_size(dataset: Path, shard: Path, verify: str) -> None:
+    data = shard.read_bytes()
+    for other in (data[:-1], data + b"\0", b""):
+        shard.write_bytes(other)
+        with pytest.raises(dlcache.ShardError, match=shard.name):
+            first_rows(dataset, verify=verify)
+
+
+def test_the_level_goes_with_the_dataset(dataset: Path) -> None:
+    import pickle
+
+    whole = pickle.loads(pickle.dumps(dlcache.load(dataset, verify="full").select(["x"])))
+    assert whole.level == "full"
+    assert whole.reader is whole.reader_of([0], "full") is not whole.reader_of([0], "off")
+    with pytest.raises(dlcache.OptionError, match="verify"):
+        dlcache.load(dataset, verify="all")  # type: ignore[arg-type]
+    with pytest.raises(dlcache.OptionError, match="verify"):
+        first_rows(dataset, verify=True)

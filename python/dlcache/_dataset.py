@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import Verify, checked_verify
 from ._classes import balanced, counts, vocabulary
-from ._errors import OptionError, unknown_column
+from ._errors import ManifestError, OptionError, unknown_column
 from ._explain import Explanation, explain_dataset
 from ._fetch import RemoteShards, columns_to_fetch
 from ._fields import NullPolicy, Nulls, field_of, select
@@ -43,6 +44,7 @@ def load(
     storage_options: Mapping[str, Any] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     cache_bytes: int | None = None,
+    verify: Verify = "open",
 ) -> Dataset:
     """The dataset at a path: its newest version, or the one asked for. Reads one small file, the manifest.
 
@@ -50,7 +52,8 @@ def load(
     storage_options: for the file system where the dataset is not local, such as `endpoint_override` for S3; it is never
     stored or printed. cache_dir, cache_bytes: where remote shards are mirrored, and how many bytes of them at most;
     by default DLCACHE_MIRROR_DIR and DLCACHE_MIRROR_BYTES, else the user's cache directory and 20 GB or half of what
-    the disk has free; 0 mirrors nothing. See docs/storage.md.
+    the disk has free; 0 mirrors nothing. See docs/storage.md. verify: what of each shard is checked when it is first
+    read; see `numpy`.
 
     Raises NotADatasetError, ManifestError, StorageError, and OptionError for arguments that make no sense.
     """
@@ -60,8 +63,11 @@ def load(
         raise OptionError(f"version must be an integer of at least 1, not {newest!r}")
     manifest = parse(store.manifest(newest), f"{store.path}/{MANIFESTS}/{manifest_name(newest)}")
     if manifest.version != newest:
-        raise OptionError(f"{store.path}: the manifest of version {newest} says that it is version {manifest.version}")
-    return Dataset(store, manifest)
+        raise ManifestError(
+            f"{store.path}: the manifest of version {newest} says that it is version {manifest.version}; it was "
+            "renamed or copied, give it its name back"
+        )
+    return Dataset(store, manifest, verify=verify)
 
 
 class Dataset(Readable):
@@ -71,13 +77,19 @@ class Dataset(Readable):
     """
 
     def __init__(
-        self, store: Store, manifest: Manifest, rows: Rows | None = None, columns: Sequence[str] | None = None
+        self,
+        store: Store,
+        manifest: Manifest,
+        rows: Rows | None = None,
+        columns: Sequence[str] | None = None,
+        verify: Verify = "open",
     ) -> None:
         self.store = store
         self.manifest = manifest
         self.rows = rows if rows is not None else Rows(0, manifest.rows)
         self._columns = tuple(columns) if columns is not None else tuple(column.name for column in manifest.columns)
-        self._readers: tuple[int, dict[tuple[int, ...] | None, ShardReader]] | None = None
+        self.level = checked_verify(verify)
+        self._readers: tuple[int, dict[tuple[Verify, tuple[int, ...] | None], ShardReader]] | None = None
         self._lease = ReaderLease(store, manifest.version)
         weakref.finalize(self, self._lease.close)
         self._at_exit: Callable[[], None] | None = None
@@ -188,13 +200,14 @@ class Dataset(Readable):
             "version": self.version,
             "rows": None if whole else self.rows,
             "columns": self._columns,
+            "verify": self.level,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         store: Store = state["store"]
         text = store.manifest(state["version"])
         manifest = parse(text, f"{store.path}/{MANIFESTS}/{manifest_name(state['version'])}")
-        Dataset.__init__(self, store, manifest, state["rows"], state["columns"])
+        Dataset.__init__(self, store, manifest, state["rows"], state["columns"], state["verify"])
 
     # Parts of it
 
@@ -265,7 +278,7 @@ class Dataset(Readable):
 
     def part(self, rows: Rows, columns: Sequence[str] | None = None) -> Dataset:
         """Some rows of this version, and some columns."""
-        part = Dataset(self.store, self.manifest, rows, self._columns if columns is None else columns)
+        part = Dataset(self.store, self.manifest, rows, self._columns if columns is None else columns, self.level)
         part._readers = (os.getpid(), self._process_readers)
         return part
 
@@ -343,19 +356,22 @@ class Dataset(Readable):
         """The reader of its shards: one for a process, shared by the dataset's parts and loaders."""
         return self.reader_of(range(len(self.manifest.columns)))
 
-    def reader_of(self, columns: Collection[int]) -> ShardReader:
-        """The reader for these columns (their numbers). It is `reader`, unless the shards are remote and have so much
-        else in them that one fetches only these columns."""
+    def reader_of(self, columns: Collection[int], verify: Verify | None = None) -> ShardReader:
+        """The reader for these columns (their numbers), which checks so much of each shard. It is `reader`, unless that
+        checks more or less, or the shards are remote and have so much else in them that one fetches only these columns:
+        not to be checked in full."""
+        level = self.level if verify is None else verify
         readers, remote = self._process_readers, self.store.remote
-        needed = None if remote is None else columns_to_fetch(self.manifest, columns)
-        reader = readers.get(needed)
+        needed = None if remote is None or level == "full" else columns_to_fetch(self.manifest, columns)
+        reader = readers.get((level, needed))
         if reader is None:
             fetched = None if remote is None else RemoteShards.of(remote, self.manifest, needed)
-            reader = readers.setdefault(needed, ShardReader(self.manifest, self.store, fetched=fetched))
+            made = ShardReader(self.manifest, self.store, fetched=fetched, verify=level)
+            reader = readers.setdefault((level, needed), made)
         return reader
 
     @property
-    def _process_readers(self) -> dict[tuple[int, ...] | None, ShardReader]:
+    def _process_readers(self) -> dict[tuple[Verify, tuple[int, ...] | None], ShardReader]:
         if self._readers is None or self._readers[0] != os.getpid():
             self._readers = (os.getpid(), {})
         return self._readers[1]

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ._chunks import ChunkTable, parse_chunks
 from ._errors import ManifestError, unknown_column
 from ._json import Fields
+from ._layout import kind_of
 
 FORMAT_VERSION = 1
 MAX_ROWS = 1 << 47
@@ -302,12 +303,10 @@ def _shards(top: Fields, columns: int) -> Shards:
 
 
 def _shard_path(path: Any, top: Fields) -> str:
-    """`data/<name>.parquet`: one folder, one plain name, nothing that leads elsewhere."""
-    if isinstance(path, str) and path.startswith("data/") and path.endswith(".parquet"):
-        name = path[5:]
-        if len(name) > 8 and not name.startswith(".") and not any(sign in name for sign in "/\\:\0"):
-            return path
-    raise top.error(f"a shard has the path {path!r}, which is not data/<name>.parquet")
+    """A name that dlcache gives: one folder, one plain name with a UUID, nothing that leads elsewhere."""
+    if isinstance(path, str) and kind_of(path) == "shard":
+        return path
+    raise top.error(f"a shard has the path {path!r}, which is not data/<name with a UUID>.parquet")
 
 
 def _chunk_lists(shard: Mapping[str, Any], columns: int, where: str) -> Sequence[Any]:

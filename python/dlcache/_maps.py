@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ._checks import Verify, check_shard
 from ._errors import ShardError, StorageError
 from ._fetch import CONNECTIONS, RemoteShards
 from ._manifest import Shards
@@ -49,10 +50,17 @@ class ShardMaps:
     while no thread is inside."""
 
     def __init__(
-        self, store: Store, shards: Shards, limit: int | None = None, fetched: RemoteShards | None = None
+        self,
+        store: Store,
+        shards: Shards,
+        limit: int | None = None,
+        fetched: RemoteShards | None = None,
+        verify: Verify = "open",
     ) -> None:
         """fetched: the shards where they are not local."""
         self._store, self._shards, self._fetched = store, shards, fetched
+        self._verify: Verify = "off" if fetched is not None and fetched.columns is not None else verify
+        self._checked: set[int] = set()
         self.limit = limit or min(_file_limit(), _file_limit() if fetched is None else fetched.limit)
         self._lock = threading.Lock()
         self._busy: dict[int, threading.Lock] = {}
@@ -126,12 +134,13 @@ class ShardMaps:
 
     def map(self, shard: int, *, private: bool) -> mmap.mmap:
         """A new mapping of a shard. A private one is writable, and what is written stays in it alone: neither the file
-        nor another mapping sees it. Raises ShardError if the file is missing or has not the length it should have."""
+        nor another mapping sees it. Raises ShardError if the file is missing or has not the length it should have, or
+        at its first mapping if it does not pass the check that was asked for."""
         size = int(self._shards.bytes[shard])
         descriptor = self._descriptor(shard, size)
         try:
             access = mmap.ACCESS_COPY if private else mmap.ACCESS_READ
-            return mmap.mmap(descriptor, size, access=access)
+            mapped = mmap.mmap(descriptor, size, access=access)
         except OSError as error:
             where = self._store.shard(self._shards.paths[shard])
             raise StorageError(
@@ -139,6 +148,11 @@ class ShardMaps:
             ) from error
         finally:
             os.close(descriptor)
+        if shard not in self._checked:
+            where = self._store.shard(self._shards.paths[shard])
+            check_shard(np.frombuffer(mapped, np.uint8), where, int(self._shards.crc32[shard]), self._verify)
+            self._checked.add(shard)
+        return mapped
 
     def _descriptor(self, number: int, size: int) -> int:
         where = self._store.shard(self._shards.paths[number])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ._checks import Verify
 from ._classes import StringsAs
 from ._errors import OptionError, unknown_column
 from ._fields import WEIGHT, Nulls
@@ -40,6 +41,7 @@ class LoaderOptions:
     shuffle_window: int | None = None
     threads: int | None = None
     prefetch: int = PREFETCH_BYTES
+    verify: Verify | None = None
 
     def placed(self) -> LoaderOptions:
         """These options with the rank and world size that are found, if anything says them: so they stay what they are

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ._checks import Verify
 from ._classes import StringsAs
 from ._fields import Nulls
 from ._loader import NumpyLoader
@@ -64,6 +65,7 @@ class Readable(ABC):
         shuffle_window: int | None = None,
         threads: int | None = None,
         prefetch: int = PREFETCH_BYTES,
+        verify: Verify | None = None,
     ) -> NumpyLoader:
         """Batches of NumPy arrays.
 
@@ -82,6 +84,9 @@ class Readable(ABC):
         dict does so for some columns, with "codes" or a vocabulary of your own (-1 for what is not in it).
         shuffle_window: mix rows only within windows of about so many rows, which come from whole row groups.
         threads: that gather; min(4, cores) by default, 0 for none. prefetch: bytes that may be read ahead.
+        verify: what of each shard is checked when it is first read: `open` (size, and that it begins and ends as
+        Parquet does), `full` (its CRC-32 too, which reads all of it) or `off` (its size only); as `load` was told by
+        default.
 
         Booleans, integers and floats keep their dtypes. Dates are int32 days since 1970-01-01, timestamps int64
         microseconds since 1970-01-01 UTC, decimals of at most 18 digits their unscaled integers (`schema` has the
@@ -109,6 +114,7 @@ class Readable(ABC):
                 shuffle_window=shuffle_window,
                 threads=threads,
                 prefetch=prefetch,
+                verify=verify,
             ).placed(),
         )
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._batches import Source
+from ._checks import checked_verify
 from ._classes import Codes, codes_of
 from ._fields import NullPolicy, select
 from ._options import LoaderOptions, Resolved
@@ -53,6 +54,7 @@ class Selection:
 
     def __init__(self, dataset: Dataset, options: LoaderOptions) -> None:
         self._dataset = dataset
+        self._verify = dataset.level if options.verify is None else checked_verify(options.verify)
         self._names = select(dataset.manifest, options.columns, dataset.columns)
         columns = [dataset.manifest.column(name) for name in self._names]
         self._nulls = NullPolicy(columns, options.nulls)
@@ -110,7 +112,7 @@ class Selection:
         if options.shuffle_window is not None:
             blocks = dataset.rows.block_starts(dataset.manifest.shards.block_starts(0, len(dataset.manifest.shards)))
         return Source(
-            reader=dataset.reader_of([dataset.manifest.index(name) for name in self._names]),
+            reader=dataset.reader_of([dataset.manifest.index(name) for name in self._names], self._verify),
             columns=tuple(dataset.manifest.index(name) for name in self._single),
             names=self._single,
             stacks=self._stacks,

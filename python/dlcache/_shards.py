@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._checks import Verify
 from ._columns import ColumnReader, Gathered, Places, column_reader, concatenate_gathered, empty, take_gathered
 from ._decode import Decoder
 from ._errors import OptionError
@@ -44,7 +45,7 @@ class Stretch:
 class ShardReader:
     """The rows of one dataset version. Threads may share it. `decoded_bytes` bounds the decoded row groups it keeps.
 
-    fetched: the shards where they are not local.
+    fetched: the shards where they are not local. verify: what of a shard is checked when it is first mapped.
     """
 
     def __init__(
@@ -53,9 +54,10 @@ class ShardReader:
         store: Store,
         decoded_bytes: int = DECODED_BYTES,
         fetched: RemoteShards | None = None,
+        verify: Verify = "open",
     ) -> None:
         self.manifest = manifest
-        self.maps = ShardMaps(store, manifest.shards, fetched=fetched)
+        self.maps = ShardMaps(store, manifest.shards, fetched=fetched, verify=verify)
         self.pool = BufferPool(SPARE_BYTES)
         self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)

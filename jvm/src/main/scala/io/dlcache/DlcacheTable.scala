@@ -8,11 +8,11 @@ import io.dlcache.conf.{ReadConf, TableOptions}
 import io.dlcache.error.DlcacheErrors
 import io.dlcache.manifest.{DatasetStore, Manifest}
 import io.dlcache.read.{DlcacheScanBuilder, ReadSchema}
-import io.dlcache.spark.{Sessions, TableStatement}
+import io.dlcache.spark.{PlainTable, Sessions, TableStatement}
 import io.dlcache.write.Alignment
 import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.SparkSession
-import org.apache.spark.sql.connector.catalog.{SupportsRead, SupportsWrite, Table, TableCapability}
+import org.apache.spark.sql.connector.catalog.{SupportsRead, SupportsWrite, TableCapability}
 import org.apache.spark.sql.connector.read.ScanBuilder
 import org.apache.spark.sql.connector.write.{LogicalWriteInfo, WriteBuilder}
 import org.apache.spark.sql.types.StructType
@@ -24,7 +24,7 @@ import org.apache.spark.sql.util.CaseInsensitiveStringMap
   * @param inferred the version that `inferSchema` has read, if it has
   */
 final private[dlcache] class DlcacheTable(declared: StructType, options: TableOptions, inferred: Option[Manifest])
-    extends Table
+    extends PlainTable
     with SupportsRead
     with SupportsWrite {
 

@@ -3,7 +3,6 @@ package io.dlcache.error
 import scala.jdk.CollectionConverters._
 
 import com.fasterxml.jackson.databind.ObjectMapper
-import org.apache.spark.SparkThrowable
 
 /** The one exception of the connector. `condition` names an entry of `dlcache-error-conditions.json`, which holds the
   * message template; `parameters` are the values that matter. Raise it through [[DlcacheErrors]].
@@ -12,8 +11,7 @@ final class DlcacheException private[error] (
     condition: String,
     parameters: Map[String, String],
     cause: Option[Throwable]
-) extends RuntimeException(ErrorConditions.message(condition, parameters), cause.orNull)
-    with SparkThrowable {
+) extends SparkError(ErrorConditions.message(condition, parameters), cause.orNull) {
 
   override def getCondition: String = condition
   override def getSqlState: String = ErrorConditions(condition).sqlState

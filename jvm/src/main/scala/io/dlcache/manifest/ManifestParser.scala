@@ -195,7 +195,7 @@ final private[manifest] class ManifestParser(path: String) {
     val shardPath = at("path")
     shardPath.require(
       ShardPath.matches(shardPath.string),
-      s"is '${shardPath.string}', not the name of a Parquet file directly under data/"
+      s"is '${shardPath.string}', not data/<name with a UUID>.parquet"
     )
     val rows = at("rows").long(1)
     val bytes = at("bytes").long(LeastParquetBytes)
@@ -236,9 +236,10 @@ final private[manifest] class ManifestParser(path: String) {
 
 private[manifest] object ManifestParser {
   private val Uuid = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}".r
+  private val ShardUuid = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
   private val Digest = "[0-9a-f]{64}".r
-  // One name, not hidden, without anything that a path or a URI could read as more than a name.
-  private val ShardPath = """data/[^./\\:\p{Cntrl}][^/\\:\p{Cntrl}]*\.parquet""".r
+  // A name that dlcache gives: nothing in it that a path or a URI could read as more than a name.
+  private val ShardPath = s"data/(?:[0-9A-Za-z_-]*-)?$ShardUuid(?:-[0-9A-Za-z_-]*)?\\.parquet".r
 
   private val Scopes = Seq("durable", "session", "user")
   private val Storages = Seq("scalar", "tensor", "ragged", "string", "binary", "nested")

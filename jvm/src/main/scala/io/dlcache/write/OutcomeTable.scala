@@ -4,15 +4,16 @@ import java.util
 
 import scala.jdk.CollectionConverters._
 
+import io.dlcache.spark.PlainTable
 import org.apache.spark.sql.catalyst.InternalRow
-import org.apache.spark.sql.connector.catalog.{SupportsRead, Table, TableCapability}
+import org.apache.spark.sql.connector.catalog.{SupportsRead, TableCapability}
 import org.apache.spark.sql.connector.read.{LocalScan, ScanBuilder}
 import org.apache.spark.sql.types.StructType
 import org.apache.spark.sql.util.CaseInsensitiveStringMap
 import org.apache.spark.unsafe.types.UTF8String
 
 /** One row: how the write with this `request` went. Reading it runs no Spark job. */
-final private[dlcache] class OutcomeTable(request: String) extends Table with SupportsRead {
+final private[dlcache] class OutcomeTable(request: String) extends PlainTable with SupportsRead {
 
   override def name(): String = s"dlcache outcome of $request"
 

@@ -1,13 +1,14 @@
 package io.dlcache.write
 
-import org.apache.spark.sql.connector.write.{BatchWrite, DataWriterFactory, PhysicalWriteInfo, WriterCommitMessage}
+import io.dlcache.spark.PlainBatchWrite
+import org.apache.spark.sql.connector.write.{DataWriterFactory, PhysicalWriteInfo, WriterCommitMessage}
 import org.apache.spark.util.SerializableConfiguration
 
 /** The driver's side of the inner write. `commit` only collects what the tasks wrote: to publish it is the caller's act.
   *
   * The commit coordinator stays on (Spark's default): one attempt of each task commits, the others delete their files.
   */
-final private[write] class ShardBatchWrite(job: ShardJob) extends BatchWrite {
+final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrite {
 
   override def createBatchWriterFactory(info: PhysicalWriteInfo): DataWriterFactory =
     new ShardWriterFactory(

@@ -4,6 +4,7 @@ import java.util
 
 import scala.jdk.CollectionConverters._
 
+import io.dlcache.spark.PlainTable
 import org.apache.spark.sql.connector.catalog.{SupportsWrite, Table, TableCapability, TableProvider}
 import org.apache.spark.sql.connector.expressions.Transform
 import org.apache.spark.sql.connector.write.{LogicalWriteInfo, WriteBuilder}
@@ -30,7 +31,7 @@ private[dlcache] object ShardSink {
   val JobOption = "job"
 }
 
-final private[write] class ShardSinkTable(job: ShardJob) extends Table with SupportsWrite {
+final private[write] class ShardSinkTable(job: ShardJob) extends PlainTable with SupportsWrite {
 
   override def name(): String = s"shards of ${job.dataset}"
 

@@ -1,5 +1,7 @@
 package io.dlcache.manifest
 
+import java.util.UUID
+
 import scala.jdk.CollectionConverters._
 
 import com.fasterxml.jackson.databind.JsonNode
@@ -158,7 +160,7 @@ class ManifestJsonSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
       ("/shards/0/chunks/2", Array(1280, 40, -1), "needs a row index"),
       ("/shards/0/chunks/2", Array(1280, 40, 9984), "index of 10 rows"),
       ("/shards/0/chunks/4", Array(1280, 40, -1), "cannot be raw"),
-      ("/shards/1/path", "data/a.parquet", "more than once")
+      ("/shards/1/path", Manifests.shardPath(0), "more than once")
     )
     for ((pointer, value, expected) <- cases) {
       val reason = reject(edited(set(pointer, value)))
@@ -188,7 +190,11 @@ class ManifestJsonSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
       "data/x.txt",
       "data/",
       "",
-      "data/a.parquet\n"
+      "data/a.parquet",
+      s"data/x${new UUID(0, 0)}.parquet",
+      s"data/part.1-${new UUID(0, 0)}.parquet",
+      s"data/${new UUID(-1, -1).toString.toUpperCase}.parquet",
+      Manifests.shardPath(0) + "\n"
     )
     paths.foreach(shardPath => assert(reject(edited(set("/shards/0/path", shardPath))).contains("shards[0].path")))
   }
@@ -238,6 +244,41 @@ class ManifestJsonSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
       catch { case e: DlcacheException => assert(e.getCondition == "DLCACHE_MANIFEST_INVALID") }
     }
     text.indices.foreach(end => reject(text.take(end).trim.stripSuffix("}")))
+  }
+
+  test("any part replaced by anything gives a manifest or the named error, and nothing else") {
+    val text = ManifestJson.write(Manifests.sample)
+    val pointers = places(mapper.readTree(text), "").tail.toIndexedSeq
+    val numbers = Gen.oneOf("-1", "0", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "1e400")
+    val long = Gen.oneOf("9" * 1200, "[" * 900 + "]" * 900, "{\"a\":" * 900 + "1" + "}" * 900)
+    val others = Gen.oneOf(
+      "null",
+      "true",
+      "[]",
+      "{}",
+      "\"\"",
+      "\"../x\"",
+      "\"\\u0000\"",
+      "[[[]]]",
+      "\"NaN\"",
+      "1.5",
+      "{\"type\":7}"
+    )
+    forAll(Gen.oneOf(pointers), Gen.oneOf(numbers, long, others), minSuccessful(3000)) { (pointer, value) =>
+      val marked = edited(set(pointer, Marker)).replace(s"\"$Marker\"", value)
+      try ManifestJson.parse(marked, path): Unit
+      catch { case e: DlcacheException => assert(e.getCondition == "DLCACHE_MANIFEST_INVALID") }
+    }
+  }
+
+  private val Marker = "what is replaced"
+
+  /** The JSON pointers of a tree, its own first. */
+  private def places(node: JsonNode, at: String): Seq[String] = {
+    val below =
+      if (node.isArray) node.elements().asScala.zipWithIndex.map { case (child, i) => s"$i" -> child }.toSeq
+      else node.properties().asScala.map(member => member.getKey -> member.getValue).toSeq
+    at +: below.flatMap { case (key, child) => places(child, s"$at/${key.replace("~", "~0").replace("/", "~1")}") }
   }
 }
 

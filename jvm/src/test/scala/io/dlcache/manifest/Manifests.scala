@@ -9,6 +9,9 @@ import org.scalacheck.Gen
 /** Manifests to test with. */
 private[dlcache] object Manifests {
 
+  /** A name that the format allows, one for each number. */
+  def shardPath(number: Int): String = s"data/part-$number-${new UUID(0, number.toLong)}.parquet"
+
   val digest: String = "0123456789abcdef" * 4
 
   def column(path: String*): ColumnEntry =
@@ -56,8 +59,8 @@ private[dlcache] object Manifests {
         column("other")
       ),
       shards = Seq(
-        shard("data/a.parquet", 1, rows = 10, groupRows = 10),
-        shard("data/b.parquet", 3, rows = 15, groupRows = 10)
+        shard(shardPath(0), 1, rows = 10, groupRows = 10),
+        shard(shardPath(1), 3, rows = 15, groupRows = 10)
       ),
       options = Map("dtype" -> "float32", "compression" -> "none"),
       timeToLive = Some(3600)
@@ -105,7 +108,7 @@ private[dlcache] object Manifests {
         val width = if (isTensor) shape.product * 4L else 8L
         Option.when(i % 2 == 0)(groups.map(n => ChunkEntry(64, n * width, -1)))
       }
-      ShardEntry(s"data/$i.parquet", version, rows, 1L << 40, i.toLong, groupRows, chunks)
+      ShardEntry(shardPath(i), version, rows, 1L << 40, i.toLong, groupRows, chunks)
     }
     empty(version, schema, columns).copy(
       createdAt = Instant.ofEpochMilli(millis),

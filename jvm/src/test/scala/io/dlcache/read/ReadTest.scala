@@ -45,8 +45,10 @@ abstract private[read] class ReadTest extends AnyFunSuite with BeforeAndAfterAll
       finally files.close()
     val (shards, others) = parts.partition(_.toString.endsWith(".parquet"))
     others.foreach(Files.delete)
+    val named =
+      shards.map(file => Files.move(file, file.resolveSibling(file.getFileName.toString.replace(".snappy", ""))))
     val leaves = Manifest.leaves(data.schema).map { case (path, _) => Manifests.column(path: _*) }
-    val entries = shards.map(shard(_, leaves.size)).filter(_.rows > 0)
+    val entries = named.map(shard(_, leaves.size)).filter(_.rows > 0)
     val manifest = Manifests.empty(1, data.schema, columns(leaves)).copy(shards = entries)
     assert(store(directory).publish(manifest))
     directory
