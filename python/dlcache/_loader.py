@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ._apply import Runner
 from ._batches import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, Metrics, Pipeline, Source, Work
@@ -219,6 +220,25 @@ class BatchLoader:
     def batch_at(self, step: int, epoch: int = 0) -> Any:
         """The batch of one step, as the loader yields it. Changes no state."""
         return self.deliver(self.batches(step, 1, epoch)[0])
+
+    # Any rows
+
+    def arrange(self, values: Mapping[str, Any]) -> Any:
+        """Values by name as this loader yields them: a dict, a namedtuple or a tuple."""
+        return self._shaper(values)
+
+    def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, Any]:
+        """The rows at these positions of the dataset (0 .. rows-1, or from the end if negative), transformed, by
+        name as the framework takes them. Changes no state; threads may call it. Raises IndexError."""
+        self.dataset.hold()
+        rows = len(self.dataset)
+        at = np.asarray(positions, np.int64).reshape(-1)
+        if at.size and not (-rows <= int(at.min()) and int(at.max()) < rows):
+            raise IndexError(f"positions must be in 0 .. {rows - 1}; got {int(at.min())} .. {int(at.max())}")
+        batch = self._source.gather(np.where(at < 0, at + rows, at), BufferPool(0))
+        if self._transform is not None:
+            batch = self._transform(batch, Where(f" at positions {positions!r}", lambda: at.tolist()))
+        return dict(self.convert(batch))
 
     @property
     def super_batch_steps(self) -> int:

@@ -38,7 +38,9 @@ def dataset(source: Readable, batch_size: int = 32, *, start_step: int = 0, **op
     epoch's order, also when Keras makes the iterations.
     start_step: steps, counted from the first epoch on, that the first iteration leaves out: to go on with a training.
 
-    Its cardinality is known, but if `start_step` is within an epoch. Automatic sharding is off: `rank` does it.
+    Its cardinality is known, but if `start_step` is within an epoch. Automatic sharding is off: `rank` does it. With a
+    `MultiWorkerMirroredStrategy`, `fit` takes this dataset as it is, also after `map`, `prefetch`, `repeat`, `take`,
+    `skip` and `with_options`; `batch_size` is one worker's, and shared by its replicas.
 
     Raises OptionError, ColumnError and NullValueError at once. Errors while iterating arrive as TensorFlow's own, with
     the text of the ShardError or TransformError in them.
@@ -223,4 +225,59 @@ def _graph(reader: _Reader, start_step: int) -> tf.data.Dataset:
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     options.deterministic = True
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+    batches = batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+    steps = reader.loader.steps
+    return batches if steps.world_size == 1 else _BatchesOfRank(batches, steps.batch_size, steps.world_size)
+
+
+class _BatchesOfRank(tf.data.Dataset):  # type: ignore[misc]
+    """Batches of one of several ranks, which a multi-worker strategy must leave as they are.
+
+    A strategy takes the batches of a dataset for global ones: it has `rebatch` cut each into one for every replica of
+    all workers. A worker would then take several steps for a batch, and Keras, which counts the batches, would end an
+    epoch with rows unread. So only the replicas of this worker share a batch here.
+    """
+
+    def __init__(self, batches: tf.data.Dataset, batch_size: int, world_size: int) -> None:
+        self._batches, self._batch_size, self._world_size = batches, batch_size, world_size
+        super().__init__(batches._variant_tensor)
+
+    def _inputs(self) -> list[tf.data.Dataset]:
+        return [self._batches]
+
+    @property
+    def element_spec(self) -> Any:
+        return self._batches.element_spec
+
+    def rebatch(self, batch_size: Any, drop_remainder: bool = False, name: str | None = None) -> tf.data.Dataset:
+        sizes = np.asarray(batch_size)
+        replicas, rest = divmod(sizes.size, self._world_size)
+        if sizes.ndim != 1 or rest or sizes.sum() != self._batch_size:
+            return super().rebatch(batch_size, drop_remainder, name)
+        if replicas == 1:
+            return self
+        parts = [len(part) for part in np.array_split(np.arange(self._batch_size), replicas)]
+        return super().rebatch(parts, drop_remainder, name)
+
+    # What is made of them and has the same batches; Keras' class_weight maps too.
+
+    def _kept(self, batches: tf.data.Dataset) -> _BatchesOfRank:
+        return _BatchesOfRank(batches, self._batch_size, self._world_size)
+
+    def map(self, *arguments: Any, **options: Any) -> tf.data.Dataset:
+        return self._kept(super().map(*arguments, **options))
+
+    def prefetch(self, *arguments: Any, **options: Any) -> tf.data.Dataset:
+        return self._kept(super().prefetch(*arguments, **options))
+
+    def repeat(self, *arguments: Any, **options: Any) -> tf.data.Dataset:
+        return self._kept(super().repeat(*arguments, **options))
+
+    def take(self, *arguments: Any, **options: Any) -> tf.data.Dataset:
+        return self._kept(super().take(*arguments, **options))
+
+    def skip(self, *arguments: Any, **options: Any) -> tf.data.Dataset:
+        return self._kept(super().skip(*arguments, **options))
+
+    def with_options(self, *arguments: Any, **options: Any) -> tf.data.Dataset:
+        return self._kept(super().with_options(*arguments, **options))

@@ -24,10 +24,9 @@ from ._dataset import Dataset
 from ._errors import ColumnError, OptionError, StateError, unknown_column
 from ._fields import Nulls
 from ._loader import BatchLoader, placed_again
-from ._memory import BufferPool
 from ._options import LoaderOptions, Output
 from ._readable import Readable
-from ._transform import TransformSpec, Where
+from ._transform import TransformSpec
 from ._values import Batch, Ragged, Strings, Value
 from ._workers import Iterations
 
@@ -174,25 +173,6 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
             self.__dict__.update(state["copy"])
         elif (state["state"]["epoch"], state["state"]["step"]) != (0, 0):
             self.load_state_dict(state["state"])
-
-    # Any rows
-
-    def arrange(self, values: Mapping[str, Any]) -> Any:
-        """Values by name as this loader yields them: a dict, a namedtuple or a tuple."""
-        return self._shaper(values)
-
-    def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, Any]:
-        """The rows at these positions of the dataset (0 .. rows-1, or from the end if negative), transformed, as
-        tensors by name. Changes no state. Raises IndexError."""
-        self.dataset.hold()
-        rows = len(self.dataset)
-        at = np.asarray(positions, np.int64).reshape(-1)
-        if at.size and not (-rows <= int(at.min()) and int(at.max()) < rows):
-            raise IndexError(f"positions must be in 0 .. {rows - 1}; got {int(at.min())} .. {int(at.max())}")
-        batch = self._source.gather(np.where(at < 0, at + rows, at), BufferPool(0))
-        if self._transform is not None:
-            batch = self._transform(batch, Where(f" at positions {positions!r}", lambda: at.tolist()))
-        return dict(self.convert(batch))
 
 
 class TorchDataset(MapStyle[Any]):
