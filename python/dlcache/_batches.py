@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -284,7 +284,7 @@ class Pipeline:
     stop: Callable[[], None] | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
-    def run(self, works: Iterable[Work]) -> Iterator[tuple[int, int, dict[str, Value]]]:
+    def run(self, works: Iterable[Work]) -> Generator[tuple[int, int, dict[str, Value]], None, None]:
         """Yields (epoch, step, batch)."""
         self._pool = self.source.pool
         self._files = EpochFiles(self.source.reader.private) if self.views else None
@@ -339,6 +339,7 @@ class Pipeline:
             waiting.append((work, future))
 
         todo = iter(works)
+        since = time.perf_counter()
         try:
             for work in todo:
                 submit(work)
@@ -351,7 +352,8 @@ class Pipeline:
                 del future
                 got = time.perf_counter()
                 self.metrics.consumer_wait_seconds += got - asked
-                self.metrics.reader_wait_seconds += max(0.0, asked - ready)
+                self.metrics.reader_wait_seconds += max(0.0, asked - max(ready, since))
+                since = got
                 following = next(todo, None)
                 if following is not None:
                     submit(following)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,14 @@ import numpy.typing as npt
 
 from ._apply import Runner
 from ._batches import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, Metrics, Pipeline, Source, Work
-from ._errors import OptionError, StateError
+from ._errors import OptionError
 from ._fields import WEIGHT, check_weight
+from ._fingerprint import Fingerprint
 from ._memory import BufferPool
 from ._options import LoaderOptions, Shaper
+from ._progress import check_progress, with_bar
+from ._recut import Recut
+from ._state import resumed
 from ._steps import Steps
 from ._transform import Transform, Where
 from ._values import Batch, Field, Value, as_arrays
@@ -44,7 +48,11 @@ class BatchLoader:
         self.dataset = dataset
         self.options = options
         self._resolved = resolved = options.resolve()
-        self._steps = Steps(len(dataset), resolved.batch_size, resolved.rank, resolved.world_size, resolved.remainder)
+        every_row = resolved.changes_rows and resolved.world_size == 1
+        remainder = "exact" if every_row else resolved.remainder
+        self._steps = Steps(len(dataset), resolved.batch_size, resolved.rank, resolved.world_size, remainder)
+        if resolved.progress:
+            check_progress()
         self._selection = dataset.selection(options)
         fields = dict(self._selection.fields)
         if resolved.remainder == "mask":
@@ -56,6 +64,12 @@ class BatchLoader:
         self._next_epoch = 0
         self._at: tuple[int, int, int] | None = None
         self._resume: tuple[int, int, int] | None = None
+        self._row = 0
+        self._fingerprint = Fingerprint(
+            lambda: {**self._identity(), "fields": list(fields)},
+            self._steps,
+            lambda epoch, positions: self._source.ids(epoch, positions),
+        )
         self._iteration: object = None
         self._process_source: tuple[int, Source] | None = None
         if self._transform is None or resolved.transform is None or resolved.transform.edit_fields is not None:
@@ -75,10 +89,10 @@ class BatchLoader:
         fields = self._read_fields
         if self._transform is not None:
             fields = self._transform.fields(self._sample)
-        rows = (
-            None if self._steps.remainder == "exact" and self._steps.rows % self._steps.batch_size else self.batch_size
-        )
-        return {name: field.with_rows(rows) for name, field in fields.items()}
+        short = self._steps.remainder == "exact" and self._steps.rows % self._steps.batch_size
+        if self._resolved.changes_rows:
+            short = self._resolved.remainder != "drop"
+        return {name: field.with_rows(None if short else self.batch_size) for name, field in fields.items()}
 
     def _sample(self, rows: int) -> Batch:
         if not len(self.dataset):
@@ -112,7 +126,12 @@ class BatchLoader:
         return self._steps
 
     def __len__(self) -> int:
-        """Batches of an iteration: the steps of an epoch times `epochs`. Raises TypeError if `epochs` is None."""
+        """Batches of an iteration: the steps of an epoch times `epochs`. Raises TypeError if `epochs` is None, and if
+        the transform changes the number of rows."""
+        if self._resolved.changes_rows:
+            raise TypeError(
+                "the transform changes the number of rows, so that a loader's length is known at its end only"
+            )
         if self._resolved.epochs is None:
             raise TypeError("a loader with epochs=None has no length; steps.count is the length of an epoch")
         return self._steps.count * self._resolved.epochs
@@ -120,18 +139,21 @@ class BatchLoader:
     # Iterating
 
     def __iter__(self) -> Iterator[Any]:
+        self._row = self._row if self._resume else 0
         begin, self._resume = self._resume or (self._next_epoch, self._next_epoch, 0), None
         first, epoch, step = begin
         self._next_epoch = max(self._next_epoch, epoch + 1)
         self._at = begin
         self._iteration = iteration = object()
-        return self._iterate(iteration, first, epoch, step)
+        if self._resolved.changes_rows:
+            batches = self._iterate_recut(iteration, first, epoch, step, self._row)
+        else:
+            batches = self._iterate(iteration, first, epoch, step)
+        return self.with_bar(batches, begin) if self._resolved.progress else batches
 
     def _iterate(self, iteration: object, first: int, epoch: int, step: int) -> Iterator[Any]:
-        pipeline = self._pipeline()
-        last = None if self._resolved.epochs is None else first + self._resolved.epochs
-        batches = pipeline.run(self.works(epoch, step, last))
-        lease, steps = self.dataset.lease(), self._steps.count
+        batches, lease = self._run(first, epoch, step), self.dataset.lease()
+        steps, seen = self._steps.count, self._fingerprint.delivered
         try:
             lease.touch()
             for at_epoch, at_step, batch in batches:
@@ -141,18 +163,56 @@ class BatchLoader:
                 del batch
                 if at_epoch >= self._next_epoch:
                     self._next_epoch = at_epoch + 1
+                at = at_epoch * steps + at_step
+                seen(at, at + 1)
                 if self._iteration is iteration:
                     self._at = (first, at_epoch, at_step + 1) if at_step + 1 < steps else (first, at_epoch + 1, 0)
                 yield delivered
                 del delivered
         finally:
-            batches.close()  # type: ignore[attr-defined]
+            batches.close()
             lease.close()
+
+    def _iterate_recut(self, iteration: object, first: int, epoch: int, step: int, row: int) -> Iterator[Any]:
+        """As `_iterate`, with a transform that changes the number of rows."""
+        batches, lease = self._run(first, epoch, step), self.dataset.lease()
+        resolved, steps = self._resolved, self._steps.count
+        drop, endless, at = resolved.remainder == "drop", resolved.epochs is None, epoch * steps + step
+        recut = Recut(self.batch_size, steps, drop=drop, endless=endless, row=row)
+        try:
+            for at_epoch, at_step, batch in batches:
+                lease.touch()
+                self._next_epoch = max(self._next_epoch, at_epoch + 1)
+                pieces = recut.add(at_epoch, at_step, batch)
+                del batch
+                self._metrics.batches += sum(piece is not None for _, piece in pieces) - 1
+                while pieces:
+                    (to_epoch, to_step, to_row), piece = pieces.popleft()
+                    self._fingerprint.delivered(at, to_epoch * steps + to_step)
+                    at = to_epoch * steps + to_step
+                    if self._iteration is iteration:
+                        self._at, self._row = (first, to_epoch, to_step), to_row
+                    if piece is not None:
+                        yield self.deliver(piece)
+        finally:
+            batches.close()
+            lease.close()
+
+    def _run(self, first: int, epoch: int, step: int) -> Generator[tuple[int, int, dict[str, Value]], None, None]:
+        last = None if self._resolved.epochs is None else first + self._resolved.epochs
+        return self._pipeline().run(self.works(epoch, step, last))
+
+    def with_bar(self, batches: Iterator[Any], begin: tuple[int, int, int]) -> Iterator[Any]:
+        """An iteration that begins at (first epoch, epoch, step) with a progress bar."""
+        known = self._resolved.epochs is not None and not self._resolved.changes_rows
+        done = (begin[1] - begin[0]) * self._steps.count + begin[2]
+        return with_bar(batches, begin[0], len(self) if known else None, done)
 
     def _pipeline(self) -> Pipeline:
         resolved = self._resolved
         transform, workers, runner = None, 1, None
         if self._transform is not None:
+            self._settle()
             runner, workers = self._transform.runner(), self._transform.spec.workers
             transform = partial(self._transformed, runner=runner)
         work_bytes = max(1, self._super_steps * self.batch_size * self._selection.row_bytes)
@@ -167,6 +227,11 @@ class BatchLoader:
             stop=None if runner is None else runner.close,
             metrics=self._metrics,
         )
+
+    def _settle(self) -> None:
+        """Know the fields before the first batch, where that may have no rows to tell them from."""
+        if self._resolved.changes_rows:
+            _ = self.element_spec
 
     def _transformed(self, work: Work, batch: dict[str, Value], runner: Runner | None = None) -> dict[str, Value]:
         assert self._transform is not None
@@ -215,6 +280,7 @@ class BatchLoader:
         batches = self._source.batches(work, BufferPool(0), None)
         if self._transform is None:
             return batches
+        self._settle()
         return [self._transformed(Work(epoch, step + number, 1), batch) for number, batch in enumerate(batches)]
 
     def batch_at(self, step: int, epoch: int = 0) -> Any:
@@ -230,6 +296,8 @@ class BatchLoader:
     def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, Any]:
         """The rows at these positions of the dataset (0 .. rows-1, or from the end if negative), transformed, by
         name as the framework takes them. Changes no state; threads may call it. Raises IndexError."""
+        if self._resolved.changes_rows:
+            raise OptionError("a transform with changes_rows=True has no rows by position; iterate over the loader")
         self.dataset.hold()
         rows = len(self.dataset)
         at = np.asarray(positions, np.int64).reshape(-1)
@@ -259,39 +327,35 @@ class BatchLoader:
         first, epoch, step = self._resume or self._at or (self._next_epoch, self._next_epoch, 0)
         if self._resolved.epochs is not None and epoch >= first + self._resolved.epochs:
             first = epoch
-        return {
+        state = {
             **self._identity(),
             "global_batch": self._steps.global_batch,
             "first_epoch": first,
             "epoch": epoch,
             "step": step,
+            "fingerprint": self.fingerprint(),
         }
+        if self._resolved.changes_rows:
+            state["row"] = self._row if self._resume or self._at else 0
+        return state
+
+    def fingerprint(self) -> str:
+        """A number of all batches that this loader has delivered, and those before its state was taken: 24 hexadecimal
+        digits. Two runs with the same number have seen the same rows of the same version in the same batches and order.
+        It does not depend on threads or ranks, and goes on after `load_state_dict`. It is made of the dataset's
+        id and version, the fields that are read, and for each step of all ranks its number and the ids of eight rows.
+        """
+        return self._fingerprint.digest()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next iteration go on where `state` was taken. World size and batch size may differ, if the rows
         already delivered are a whole number of the new global batches. Raises StateError."""
-        identity = self._identity()
-        for name, here in identity.items():
-            there = state.get(name)
-            if there != here:
-                raise StateError(
-                    f"the state is of a loader with {name}={there!r}, and this one has {here!r}; "
-                    "make the loader as it was made then"
-                )
-        position = state["step"] * state["global_batch"]
-        if position % self._steps.global_batch:
-            raise StateError(
-                f"{position} rows of the epoch were delivered, which is no whole number of global batches of "
-                f"{self._steps.global_batch} rows (batch_size x world_size); choose a batch_size that divides them"
-            )
-        step = position // self._steps.global_batch
-        first, epoch = state["first_epoch"], state["epoch"]
-        if step >= self._steps.count:
-            epoch, step = epoch + 1, 0
-        if self._resolved.epochs is not None and epoch >= first + self._resolved.epochs:
-            first = epoch
-        self._resume = (first, epoch, step)
-        self._next_epoch = epoch
+        self._resume, self._row = resumed(
+            state, self._identity(), self._steps, self._resolved.epochs, self._resolved.changes_rows
+        )
+        self._next_epoch = self._resume[1]
+        if "fingerprint" in state:
+            self._fingerprint.set(state["fingerprint"])
         self._iteration = None
 
     def _identity(self) -> dict[str, Any]:
@@ -304,13 +368,16 @@ class BatchLoader:
 
     def metrics(self) -> dict[str, float]:
         """What was delivered so far, and who waited for whom: rows, batches, bytes, seconds (of iterating, the
-        consumer's work included), consumer_wait_seconds, reader_wait_seconds, rows_per_second, bytes_per_second."""
+        consumer's work included), consumer_wait_seconds, reader_wait_seconds, and what follows from those:
+        rows_per_second, bytes_per_second, and the shares of the time, consumer_wait_share and reader_wait_share."""
         counted = replace(self._metrics)
         seconds = counted.seconds or float("inf")
         return {
             **vars(counted),
             "rows_per_second": counted.rows / seconds,
             "bytes_per_second": counted.bytes / seconds,
+            "consumer_wait_share": counted.consumer_wait_seconds / seconds,
+            "reader_wait_share": counted.reader_wait_seconds / seconds,
         }
 
     def __getstate__(self) -> dict[str, Any]:
@@ -318,7 +385,7 @@ class BatchLoader:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         type(self).__init__(self, state["dataset"], placed_again(state["options"]))
-        if (state["state"]["epoch"], state["state"]["step"]) != (0, 0):
+        if state["state"] != self.state_dict():
             self.load_state_dict(state["state"])
 
     def __repr__(self) -> str:

@@ -42,6 +42,7 @@ class LoaderOptions:
     threads: int | None = None
     prefetch: int = PREFETCH_BYTES
     verify: Verify | None = None
+    progress: bool = False
 
     def placed(self) -> LoaderOptions:
         """These options with the rank and world size that are found, if anything says them: so they stay what they are
@@ -58,7 +59,11 @@ class LoaderOptions:
         remainder = self.remainder or ("exact" if world_size == 1 else "pad")
         if remainder not in REMAINDERS:
             raise OptionError(f"remainder must be one of {', '.join(REMAINDERS)}, not {remainder!r}")
-        for name, value in (("shuffle", self.shuffle),):
+        transform = as_spec(self.transform)
+        if transform is not None and transform.changes_rows:
+            remainder = self.remainder or ("exact" if world_size == 1 else "drop")
+            _check_changed(remainder, world_size, self.epochs)
+        for name, value in (("shuffle", self.shuffle), ("progress", self.progress)):
             if not isinstance(value, bool):
                 raise OptionError(f"{name} must be True or False, not {value!r}")
         window = _integer("shuffle_window", self.shuffle_window, 1)
@@ -73,10 +78,11 @@ class LoaderOptions:
             rank=rank,
             world_size=world_size,
             remainder=remainder,
-            transform=as_spec(self.transform),
+            transform=transform,
             shuffle_window=window,
             threads=min(4, os.cpu_count() or 1) if threads is None else threads,
             prefetch=_integer("prefetch", self.prefetch, 1) or 0,
+            progress=self.progress,
         )
 
 
@@ -95,6 +101,24 @@ class Resolved:
     shuffle_window: int | None
     threads: int
     prefetch: int
+    progress: bool
+
+    @property
+    def changes_rows(self) -> bool:
+        return self.transform is not None and self.transform.changes_rows
+
+
+def _check_changed(remainder: str, world_size: int, epochs: int | None) -> None:
+    """What a transform with changes_rows=True allows: nobody knows the number of its rows before its end."""
+    if remainder in ("pad", "mask"):
+        raise OptionError(
+            f"remainder={remainder!r} needs the number of rows, and the transform changes it; use 'exact' or 'drop'"
+        )
+    if world_size > 1 and epochs is not None:
+        raise OptionError(
+            f"the transform changes the number of rows, so that {world_size} ranks would take unequal steps in "
+            f"epochs={epochs}. Use epochs=None, and end each epoch after a number of steps of your own"
+        )
 
 
 def _integer(name: str, value: Any, least: int) -> int | None:

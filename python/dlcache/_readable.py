@@ -66,6 +66,7 @@ class Readable(ABC):
         threads: int | None = None,
         prefetch: int = PREFETCH_BYTES,
         verify: Verify | None = None,
+        progress: bool = False,
     ) -> NumpyLoader:
         """Batches of NumPy arrays.
 
@@ -86,7 +87,7 @@ class Readable(ABC):
         threads: that gather; min(4, cores) by default, 0 for none. prefetch: bytes that may be read ahead.
         verify: what of each shard is checked when it is first read: `open` (size, and that it begins and ends as
         Parquet does), `full` (its CRC-32 too, which reads all of it) or `off` (its size only); as `load` was told by
-        default.
+        default. progress: show a tqdm bar over the batches.
 
         Booleans, integers and floats keep their dtypes. Dates are int32 days since 1970-01-01, timestamps int64
         microseconds since 1970-01-01 UTC, decimals of at most 18 digits their unscaled integers (`schema` has the
@@ -115,6 +116,7 @@ class Readable(ABC):
                 threads=threads,
                 prefetch=prefetch,
                 verify=verify,
+                progress=progress,
             ).placed(),
         )
 

@@ -7,8 +7,8 @@ So TensorFlow's own threads read ahead, nothing is looped over row by row, and a
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ def dataset(source: Readable, batch_size: int = 32, *, start_step: int = 0, **op
     `output=("features", "label")` it is what Keras' `fit` takes, with `remainder="mask"` sample weights too: they make
     `weighted_metrics` exact (a Keras loss divides by the rows with the padding). Each iteration over it has the next
     epoch's order, also when Keras makes the iterations.
+    A transform that changes the number of rows makes a dataset of unknown cardinality, and allows no `start_step`.
     start_step: steps, counted from the first epoch on, that the first iteration leaves out: to go on with a training.
 
     Its cardinality is known, but if `start_step` is within an epoch. Automatic sharding is off: `rank` does it. With a
@@ -46,9 +47,17 @@ def dataset(source: Readable, batch_size: int = 32, *, start_step: int = 0, **op
     the text of the ShardError or TransformError in them.
     """
     loader = BatchLoader(source, loader_options(batch_size, options).placed())
+    if loader.options.progress:
+        raise OptionError("progress=True is for Dataset.numpy and Dataset.torch; Keras shows a bar of its own")
     if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
         raise OptionError(f"start_step must be an integer of at least 0, not {start_step!r}")
-    return _graph(_Reader(loader), start_step)
+    if not loader.options.resolve().changes_rows:
+        return _graph(_Reader(loader), start_step)
+    if start_step:
+        raise OptionError(
+            f"start_step={start_step} does not say where to begin: the transform changes the rows of a step"
+        )
+    return _generated(_Reader(loader))
 
 
 # How a batch crosses into the graph: each field as one or two flat arrays
@@ -59,6 +68,7 @@ class _Reader:
 
     def __init__(self, loader: BatchLoader) -> None:
         self.loader = loader
+        self._plain = BatchLoader(loader.dataset, replace(loader.options, output="dict"))
         self.fields = [_Crossing.of(field) for field in loader.element_spec.values()]
         transform = loader.options.resolve().transform
         threads = loader.options.resolve().threads
@@ -93,10 +103,32 @@ class _Reader:
             rows = {name: concatenate([_value(part[name]) for part in parts]) for name in parts[0]}
         else:
             rows = self.loader.read(int(step), steps, int(epoch))
-        arrays: Arrays = [np.int64(self.loader.steps.size(int(step)))]  # type: ignore[list-item]
+        return self._arrays(self.loader.steps.size(int(step)), rows)
+
+    def generate(self) -> Iterator[tuple[Any, ...]]:
+        """The arrays of all batches of the next iteration."""
+        for batch in self._plain:
+            yield tuple(self._arrays(len(next(iter(batch.values()))), batch))
+
+    def _arrays(self, size: int, rows: Mapping[str, Value]) -> Arrays:
+        arrays: Arrays = [np.int64(size)]  # type: ignore[list-item]
         for crossing in self.fields:
-            arrays += crossing.arrays(rows[crossing.field.name])
+            arrays += crossing.arrays(_value(rows[crossing.field.name]))
         return arrays
+
+    @property
+    def dtypes(self) -> list[tf.DType]:
+        """Those of what `read` returns."""
+        return [tf.int64, *(dtype for crossing in self.fields for dtype in crossing.dtypes)]
+
+    def built(self, size: tf.Tensor, *arrays: tf.Tensor) -> Any:
+        """The super-batch of what `read` returned, as the loader yields it."""
+        size = tf.ensure_shape(size, [])
+        batch: dict[str, Any] = {}
+        for crossing in self.fields:
+            parts, arrays = arrays[: len(crossing.dtypes)], arrays[len(crossing.dtypes) :]
+            batch[crossing.field.name] = crossing.tensor(parts, size)
+        return self.loader.deliver(batch)
 
 
 def _value(value: Value) -> Value:
@@ -201,14 +233,7 @@ def _graph(reader: _Reader, start_step: int) -> tf.data.Dataset:
         return full.concatenate(short).map(lambda start: (epoch, start))
 
     def super_batch(epoch: tf.Tensor, step: tf.Tensor) -> Any:
-        types = [tf.int64, *(dtype for crossing in reader.fields for dtype in crossing.dtypes)]
-        size, *arrays = tf.numpy_function(reader.read, [epoch, step], types)
-        size = tf.ensure_shape(size, [])
-        batch: dict[str, Any] = {}
-        for crossing in reader.fields:
-            parts, arrays = arrays[: len(crossing.dtypes)], arrays[len(crossing.dtypes) :]
-            batch[crossing.field.name] = crossing.tensor(parts, size)
-        return loader.deliver(batch)
+        return reader.built(*tf.numpy_function(reader.read, [epoch, step], reader.dtypes))
 
     numbers = tf.data.Dataset.from_tensors(0).map(
         lambda _: tf.ensure_shape(tf.numpy_function(reader.next_iteration, [], tf.int64), [])
@@ -222,10 +247,21 @@ def _graph(reader: _Reader, start_step: int) -> tf.data.Dataset:
         batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY if count else 0))
     elif first_step == 0:
         batches = batches.apply(tf.data.experimental.assert_cardinality(count * epochs))
+    return _unsharded(reader, batches.prefetch(tf.data.AUTOTUNE))
+
+
+def _generated(reader: _Reader) -> tf.data.Dataset:
+    """The batches of the loader's own iteration: nobody knows which steps they are of before they are there."""
+    signature = tuple(tf.TensorSpec(None, dtype) for dtype in reader.dtypes)
+    batches = tf.data.Dataset.from_generator(reader.generate, output_signature=signature)
+    return _unsharded(reader, batches.map(reader.built).unbatch().prefetch(1))
+
+
+def _unsharded(reader: _Reader, batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     options.deterministic = True
-    batches = batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+    batches = batches.with_options(options)
     steps = reader.loader.steps
     return batches if steps.world_size == 1 else _BatchesOfRank(batches, steps.batch_size, steps.world_size)
 

@@ -91,10 +91,18 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()
         if worker is not None:
+            if self._resolved.changes_rows:
+                raise OptionError(
+                    "a transform with changes_rows=True cannot be shared by the worker processes of a DataLoader; use "
+                    "num_workers=0, and num_processes in the TransformSpec"
+                )
             self._place(worker)
         iteration = super().__iter__()
         self._begun = self._at
         return iteration
+
+    def with_bar(self, batches: Iterator[Any], begin: tuple[int, int, int]) -> Iterator[Any]:
+        return batches if get_worker_info() is not None else super().with_bar(batches, begin)
 
     def works(self, epoch: int, step: int, last_epoch: int | None) -> Iterator[Work]:
         works = super().works(epoch, step, last_epoch)
@@ -171,7 +179,7 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         )
         if "copy" in state:
             self.__dict__.update(state["copy"])
-        elif (state["state"]["epoch"], state["state"]["step"]) != (0, 0):
+        elif state["state"] != self.state_dict():
             self.load_state_dict(state["state"])
 
 
