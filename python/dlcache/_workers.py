@@ -41,6 +41,17 @@ class Iterations:
             mine.unlink()
         raise AssertionError
 
+    def note_epoch(self, ordinal: int, epoch: int) -> None:
+        """Have the iteration with this number begin with this epoch: it goes on from a state."""
+        written = self._folder / uuid.uuid4().hex
+        written.write_text(str(epoch))
+        os.replace(written, self._folder / f"{ordinal}.epoch")
+
+    def noted_epoch(self, ordinal: int) -> tuple[int, int] | None:
+        """The last iteration up to this number for which an epoch was noted, and the epoch."""
+        noted = [int(path.stem) for path in self._folder.glob("*.epoch") if int(path.stem) <= ordinal]
+        return (max(noted), int((self._folder / f"{max(noted)}.epoch").read_text())) if noted else None
+
     def __getstate__(self) -> dict[str, Path]:
         return {"_folder": self._folder}
 

@@ -124,12 +124,22 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         self._iterations = Iterations()
         self._origin: tuple[int, tuple[int, int, int] | None] | None = None
         self._passes = 0
+        self._loaded = False
 
     def _place(self, worker: Any) -> None:
         """Sets where this worker's iteration begins. It is a copy, made when an epoch of the `DataLoader` began: the
         workers find out together which one that is, by the seed that they share and their passes since then."""
         self._passes += 1
         ordinal = self._iterations.ordinal(f"{worker.seed - worker.id} {self._passes}")
+        if self._loaded and self._resume is not None:
+            self._loaded = False
+            self._next_epoch = self._resume[1] if self._resolved.epochs is None else self._resume[0]
+            self._iterations.note_epoch(ordinal, self._next_epoch)
+            return
+        noted = self._iterations.noted_epoch(ordinal)
+        if noted is not None:
+            self._resume, self._next_epoch = None, noted[1] + (ordinal - noted[0]) * (self._resolved.epochs or 1)
+            return
         if self._origin is None:
             self._origin = (self._next_epoch, self._resume)
         epoch, resume = self._origin
@@ -165,7 +175,10 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         super().load_state_dict(state)
         if there is not None and self._resume is not None:
             self._resume = (state["first_epoch"], *self._resume[1:])
-        self._renumber()
+        if worker is None:
+            self._renumber()
+        else:  # later passes are other processes', which know nothing of this state
+            self._loaded = True
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**super().__getstate__(), "pad_to": self._tensors.pad_to, "pin_memory": self._tensors.pin}
