@@ -22,6 +22,7 @@ from benchmarks.tables import write_parquet
 from benchmarks.workloads import FLOATS, INTS
 
 FILES = 4
+PACK = {"floats": [f"f{n}" for n in range(FLOATS)], "ints": [f"i{n}" for n in range(INTS)]}
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,6 @@ def frame(spark: Any, workload: str, directory: Path, rows: int, *, vectors: boo
     return df.withColumn("features", array_to_vector(df.features.cast("array<double>"))) if vectors else df
 
 
-def packed(df: Any) -> Any:
-    """A table as two array columns: a row of features is one address."""
-    from pyspark.sql import functions as f
-
-    return df.select(
-        f.array(*(f"f{n}" for n in range(FLOATS))).alias("floats"),
-        f.array(*(f"i{n}" for n in range(INTS))).alias("ints"),
-    )
-
-
 def writers(spark: Any, contest: Write, df: Any, directory: Path) -> Writers:
     """`noop`, Spark's own uncompressed Parquet writer, and dlcache, for one cached DataFrame."""
     from pyspark.ml.functions import vector_to_array
@@ -70,17 +61,18 @@ def writers(spark: Any, contest: Write, df: Any, directory: Path) -> Writers:
     vectors = "vectors" in contest.name
     plain = df.withColumn("features", vector_to_array(df.features, "float32")) if vectors else df
     parquet = directory / "spark-parquet"
-    ours = {"dlcache": (df, directory / ("vectors" if vectors else "dlcache"))}
+    ours: dict[str, tuple[Path, dict[str, list[str]]]]
+    ours = {"dlcache": (directory / ("vectors" if vectors else "dlcache"), {})}
     if contest.workload == "tabular":
-        ours["dlcache, packed"] = (packed(df), directory / "packed")
+        ours["dlcache, packed"] = (directory / "packed", PACK)
 
     write: dict[str, Callable[[], None]] = {
         "noop": partial(to_noop, lambda: df),
         SPARKS: partial(save_parquet, plain, parquet),
     }
     read: dict[str, Callable[[], Any]] = {SPARKS: partial(spark.read.parquet, str(parquet))}
-    for name, (rows, path) in ours.items():
-        write[name] = partial(save, rows, path)
+    for name, (path, pack) in ours.items():
+        write[name] = partial(save, df, path, pack)
         read[name] = partial(spark.read.format("dlcache").load, str(path))
     return Writers(write, read)
 
@@ -89,8 +81,11 @@ def save_parquet(df: Any, path: Path) -> None:
     df.write.mode("overwrite").option("compression", "none").parquet(str(path))
 
 
-def save(df: Any, path: Path) -> None:
-    df.write.format("dlcache").mode("overwrite").option("dtype", "float32").save(str(path))
+def save(df: Any, path: Path, pack: dict[str, list[str]]) -> None:
+    writer = df.write.format("dlcache").mode("overwrite").option("dtype", "float32")
+    if pack:
+        writer = writer.option("pack", json.dumps(pack))
+    writer.save(str(path))
 
 
 def to_noop(frame: Callable[[], Any]) -> None:
@@ -107,7 +102,7 @@ def prove(df: Any, rows: int) -> None:
     """Raises unless `df` has each row number once."""
     from pyspark.sql import functions as f
 
-    id = {"label": "label", "i0": "i0", "ints": "ints[0]"}[next(c for c in ("label", "i0", "ints") if c in df.columns)]
+    id = "label" if "label" in df.columns else "i0"
     found = df.select(f.expr(id).alias("id")).agg(f.expr("count(id)"), f.expr("count(distinct id)"), f.expr("max(id)"))
     count, distinct, greatest = found.collect()[0]
     if (count, distinct, greatest) != (rows, rows, rows - 1):
@@ -141,9 +136,9 @@ def measure(spark: Any, write: Write, directory: Path, rows: int, rounds: int) -
 def prepare(spark: Any, workload: str, directory: Path, rows: int) -> None:
     """Writes the datasets that the readers read, without measuring."""
     df = frame(spark, workload, directory, rows)
-    save(df, directory / "dlcache")
+    save(df, directory / "dlcache", {})
     if workload == "tabular":
-        save(packed(df), directory / "packed")
+        save(df, directory / "packed", PACK)
 
 
 def main() -> None:

@@ -71,6 +71,23 @@ def test_the_users_own_key(spark: Any, source: Any, tmp_path: Path) -> None:
     assert dlcache.cache(source.limit(3), root=tmp_path / "root", key="train-v1").result.hit
 
 
+def test_packed_columns_are_one_tensor_here_and_columns_in_spark(spark: Any, tmp_path: Path) -> None:
+    table = spark.range(100).selectExpr("id", "id * 0.5D as age", "concat('n', id) as name", "float(-id) as height")
+    packed = dlcache.cache(table, tmp_path / "packed", pack={"features": ["height", "age"]})
+    assert packed.packs == {"features": ("height", "age")}
+    rows = rows_of(packed)
+    assert rows["features"].dtype == np.float32
+    np.testing.assert_array_equal(rows["features"], np.stack([-rows["id"], rows["id"] / 2], axis=1))
+    assert packed.stats("age")["max"] == 49.5
+    assert dlcache.cache(table, tmp_path / "packed", pack={"features": ["height", "age"]}).result.hit
+    read = spark.read.format("dlcache").load(str(tmp_path / "packed"))
+    assert read.columns == table.columns
+    assert [row.age for row in read.where("height < -97").collect()] == [49.0, 49.5]
+    with pytest.raises(dlcache.WriteError) as raised:
+        dlcache.cache(table, tmp_path / "wrong", pack={"features": ["height", "name"]})
+    assert raised.value.condition == "DLCACHE_INVALID_PACK"
+
+
 def test_shards_and_shuffle_reach_the_writer(source: Any, tmp_path: Path) -> None:
     dataset = dlcache.cache(source, tmp_path / "dataset", shards=2, shuffle=7)
     assert dataset.result.shards == 2

@@ -48,6 +48,19 @@ def test_what_a_dataset_says_of_itself(dataset: dlcache.Dataset) -> None:
         dataset.stats("nam")
 
 
+def test_statistics_of_elements_keep_whole_numbers_and_miss_none(tmp_path: Path) -> None:
+    write(tmp_path, pa.table({"x": pa.array([[1, 2], [3, 4]], pa.list_(pa.int64()))}))
+    path = tmp_path / "_dlcache" / f"{1:020d}.json"
+    document = json.loads(path.read_text())
+    most = (1 << 53) + 1
+    document["columns"][0]["statistics"] = {"count": 2, "min": [-most, 0], "max": ["Infinity", 1], "mean": [None, 0.5]}
+    path.write_text(json.dumps(document))
+    stats = dlcache.load(tmp_path).stats("x")
+    assert (stats["min"].dtype, stats["min"].tolist()) == (np.int64, [-most, 0])
+    assert stats["max"].tolist() == [np.inf, 1]
+    assert np.isnan(stats["mean"][0]) and stats["mean"][1] == 0.5
+
+
 def test_statistics(tmp_path: Path) -> None:
     write(tmp_path, source(4))
     path = tmp_path / "_dlcache" / f"{1:020d}.json"

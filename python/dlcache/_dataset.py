@@ -36,6 +36,9 @@ from ._store import MANIFESTS, Store, manifest_name
 from ._values import Field, Ragged, Strings, Value, copied
 from ._verify import VerifyReport, verify_version
 
+_NAMED = 8
+"""Elements of a packed column that a dataset's text names."""
+
 
 def load(
     path: str | os.PathLike[str],
@@ -68,6 +71,13 @@ def load(
             "renamed or copied, give it its name back"
         )
     return Dataset(store, manifest, verify=verify)
+
+
+def _numbers(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    """Numbers of the manifest: int64 if all are whole, else float64, NaN where there is none."""
+    if all(type(value) is int for value in values):
+        return np.array(values, np.int64)
+    return np.array([np.nan if value is None else float(value) for value in values])
 
 
 class Dataset(Readable):
@@ -128,6 +138,12 @@ class Dataset(Readable):
         """Its columns as the fields of a batch: kind, dtype, and shape with the batch (None) first."""
         return {name: field_of(self.manifest.column(name)) for name in self._columns}
 
+    @property
+    def packs(self) -> dict[str, tuple[str, ...]]:
+        """Its packed columns, each with the names of its elements: what `pack` was when it was written."""
+        packed = {name: self.manifest.column(name).packed for name in self._columns}
+        return {name: names for name, names in packed.items() if names is not None}
+
     def __len__(self) -> int:
         """Rows."""
         return len(self.rows)
@@ -136,7 +152,12 @@ class Dataset(Readable):
         """What the writer counted in a column, over all rows of the version: `nulls`, `null_elements`, and where known
         `count`, `min`, `max`, `mean`, `variance`, `std` (numbers, or for small tensors arrays of the tensor's shape),
         `classes`
-        (a dict from value to count) and `lengths` (least and greatest). Raises ColumnError."""
+        (a dict from value to count) and `lengths` (least and greatest). The name of an element of a packed column gives
+        that element's numbers. Raises ColumnError."""
+        packed, place = self.manifest.packed_elements.get(column, (column, 0))
+        if packed != column and packed in self._columns:
+            whole = self.stats(packed)
+            return {name: value[place] if isinstance(value, np.ndarray) else value for name, value in whole.items()}
         if column not in self._columns:
             raise unknown_column(column, self._columns, "the dataset")
         about = self.manifest.column(column)
@@ -147,7 +168,7 @@ class Dataset(Readable):
             if name == "classes":
                 out[name] = {entry[0]: entry[1] for entry in value}
             elif isinstance(value, list):
-                out[name] = np.array([float(number) for number in value]).reshape(about.shape or (-1,))
+                out[name] = _numbers(value).reshape(about.shape or (-1,))
             else:
                 out[name] = float(value) if isinstance(value, str) else value
         if "variance" in out:
@@ -176,7 +197,9 @@ class Dataset(Readable):
         for field in self.schema.values():
             shape = "" if len(field.shape) == 1 else f" {list(field.shape[1:])}".replace("None", "*")
             what = field.kind if field.dtype.hasobject else str(field.dtype)
-            lines.append(f"  {field.name}: {what}{shape}{f' ({field.logical})' if field.logical else ''}")
+            names = self.packs.get(field.name, ())
+            note = field.logical or ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+            lines.append(f"  {field.name}: {what}{shape}{f' ({note})' if note else ''}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

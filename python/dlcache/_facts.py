@@ -48,7 +48,9 @@ def _type(column: Column) -> str:
     name = column.dtype.name if column.dtype is not None else column.storage
     if column.logical == "decimal":
         return f"decimal({column.precision}, {column.scale})"
-    notes = [note for note in (column.logical, f"{column.udt} vector" if column.udt else None) if note is not None]
+    vector = f"{column.udt} vector" if column.udt else None
+    packed = f"{len(column.packed)} columns packed" if column.packed else None
+    notes = [note for note in (column.logical, vector, packed) if note is not None]
     return f"{name} ({', '.join(notes)})" if notes else name
 
 

@@ -44,7 +44,7 @@ def select(manifest: Manifest, columns: Sequence[str] | None, available: Sequenc
     names = tuple(columns)
     for name in names:
         if name not in available:
-            raise unknown_column(name, available, "the dataset")
+            raise manifest.no_column(name, available)
     if not names or len(set(names)) != len(names):
         raise OptionError(f"columns must name at least one column, and each once; got {list(names)!r}")
     return names

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._chunks import ChunkTable, parse_chunks
-from ._errors import ManifestError, unknown_column
+from ._errors import ColumnError, ManifestError, unknown_column
 from ._json import Fields
 from ._layout import kind_of
 
@@ -68,6 +68,8 @@ class Column:
     nulls: int
     null_elements: int
     statistics: Mapping[str, Any] | None
+    packed: tuple[str, ...] | None = None
+    """The names of its elements, if it is a packed column: `pack` of the write."""
 
     @property
     def elements(self) -> int:
@@ -132,11 +134,26 @@ class Manifest:
         """The number of the column `name`; ColumnError if there is none."""
         number = self._by_name.get(name)
         if number is None:
-            raise unknown_column(name, self._by_name, "the dataset")
+            raise self.no_column(name, self._by_name)
         return number
 
     def column(self, name: str) -> Column:
         return self.columns[self.index(name)]
+
+    @cached_property
+    def packed_elements(self) -> dict[str, tuple[str, int]]:
+        """The columns of the DataFrame that are packed: each with the name of its packed column and its place there."""
+        return {name: (column.name, place) for column in self.columns for place, name in enumerate(column.packed or ())}
+
+    def no_column(self, name: object, known: Iterable[str], where: str = "the dataset") -> ColumnError:
+        """The error for a column that is not there, or is there only as an element of a packed one."""
+        if not isinstance(name, str) or name not in self.packed_elements:
+            return unknown_column(name, known, where)
+        packed, place = self.packed_elements[name]
+        return ColumnError(
+            f"{where} has {name!r} as an element of the packed column {packed!r}: "
+            f"read {packed!r} and take its [:, {place}]"
+        )
 
 
 def parse(text: str | bytes, where: str) -> Manifest:
@@ -222,8 +239,8 @@ def _plan_key(key: Fields) -> PlanKey:
 
 def _columns(top: Fields) -> tuple[Column, ...]:
     columns = tuple(_column(Fields(entry, top.where, f"column {n}")) for n, entry in enumerate(top.sequence("columns")))
-    names = {column.name for column in columns}
-    if len(names) != len(columns):
+    names = [column.name for column in columns] + [name for column in columns for name in column.packed or ()]
+    if len(set(names)) != len(names):
         raise top.error("two columns have one name")
     return columns
 
@@ -254,6 +271,9 @@ def _column(entry: Fields) -> Column:
         raise entry.error("a tensor column has nulls")
     if lengths is not None and (len(lengths) != 2 or lengths[0] > lengths[1]):
         raise entry.error(f"lengths {list(lengths)} is not [min, max]")
+    packed = None if entry.get("elements") is None else entry.texts("elements")
+    if packed is not None and shape != (len(packed),):
+        raise entry.error(f"elements has {len(packed)} names, and shape is {shape}")
     column = Column(
         name=name,
         path=path,
@@ -266,6 +286,7 @@ def _column(entry: Fields) -> Column:
         precision=entry.optional_integer("precision", 1, 38),
         scale=entry.optional_integer("scale", -38, 38),
         udt=entry.optional_choice("udt", ("ml", "mllib")),
+        packed=packed,
         nulls=nulls,
         null_elements=null_elements,
         statistics=entry.optional_mapping("statistics"),

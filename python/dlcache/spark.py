@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -80,6 +81,7 @@ def cache(
     ttl: int | str | timedelta | None = None,
     shards: int | None = None,
     shuffle: int | None = None,
+    pack: Mapping[str, Sequence[str]] | None = None,
     mode: str = "errorifexists",
     progress: bool | None = None,
     storage_options: Mapping[str, Any] | None = None,
@@ -100,6 +102,8 @@ def cache(
               Default: no end.
     shards    the number of shards, of equal size. Default: the DataFrame's partitions and order stay.
     shuffle   a seed: rows are spread over the shards at random.
+    pack      {"features": ["age", "height"]}: columns of numbers, all of one type and without nulls, to store as one
+              tensor column [2], so that a row of them is one place to read. Spark reads them as the columns they were.
     mode      "errorifexists" (default): build or hit, an error if `path` has another key. "ignore": leave what is at
               `path`. "overwrite": build again. "append": add shards to `path`.
     progress  None (default): a bar of the write's tasks and one line in a terminal or notebook, else a line to the
@@ -118,6 +122,7 @@ def cache(
         "ttl": _span(ttl),
         "shards": shards,
         "shuffle": shuffle,
+        "pack": _packs(pack),
     }
     own = {"request", "path"} & {name.lower() for name in options}
     if own:
@@ -168,6 +173,14 @@ def raise_connector_error(error: Exception) -> None:
         )
         message += f" or start Spark (for Spark Connect: the server) with --jars {connector_jar()}."
     raise WriteError(message, condition) from None
+
+
+def _packs(pack: Mapping[str, Sequence[str]] | None) -> str | None:
+    if pack is None:
+        return None
+    if not isinstance(pack, Mapping) or any(isinstance(columns, str) for columns in pack.values()):
+        raise OptionError(f"pack must be a dict from a name to a list of columns, not {pack!r}")
+    return json.dumps({name: list(columns) for name, columns in pack.items()})
 
 
 def _span(ttl: int | str | timedelta | None) -> str | None:

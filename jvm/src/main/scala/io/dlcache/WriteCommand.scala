@@ -55,7 +55,7 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
   }
 
   private def layoutOf(rows: DataFrame): ShardLayout =
-    ShardLayout.of(rows.schema, conf.dtype, Sessions.isCaseSensitive(session))
+    ShardLayout.of(rows.schema, conf.dtype, Sessions.isCaseSensitive(session), conf.packs)
 
   /** The dataset that is written to. */
   final private class Target(val path: Path, planKey: PlanKey) {
@@ -139,16 +139,17 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     /** The columns in the order of the dataset that they are appended to. */
     private def aligned(current: Option[Manifest]): DataFrame = current match {
       case Some(there) if decide(current) == WriteDecision.Append =>
-        Alignment.byName(there.schema, data.schema, Sessions.isCaseSensitive(session)) match {
+        Alignment.byName(there.rowSchema, data.schema, Sessions.isCaseSensitive(session)) match {
           case Left(mismatch) => throw appendMismatch(mismatch)
-          case Right(positions) => Alignment.select(data, positions, there.schema.fieldNames.toSeq)
+          case Right(positions) => Alignment.select(data, positions, there.rowSchema.fieldNames.toSeq)
         }
       case _ => data
     }
 
     private def requireFit(there: Manifest, layout: ShardLayout): Unit =
       Alignment
-        .appends(there.schema, there.columns.map(_.udt), layout.schema, layout.columns.map(_.udt))
+        .packs(there.packs, layout.packs)
+        .orElse(Alignment.appends(there.schema, there.columns.map(_.udt), layout.schema, layout.columns.map(_.udt)))
         .foreach(mismatch => throw appendMismatch(mismatch))
 
     private def appendMismatch(mismatch: Mismatch) =

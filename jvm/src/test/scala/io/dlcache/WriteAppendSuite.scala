@@ -55,6 +55,16 @@ class WriteAppendSuite extends AnyFunSuite with WriteTest {
     assert(read(parts).collect().toSeq.map(_.toString).sorted == read(whole).collect().toSeq.map(_.toString).sorted)
   }
 
+  test("an element that is NaN in one part, and int64 beyond the digits of doubles, have the numbers of the whole") {
+    val path = newPath()
+    val most = (1L << 53) + 1
+    append(path, spark.range(3).selectExpr("array(double('NaN'), double(id)) as x", s"array(id + $most, id) as n"))
+    append(path, spark.range(3, 5).selectExpr("array(double(id), double(id)) as x", "array(id, id) as n"))
+    val Seq(x, n) = current(path).columns.map(_.statistics.get): @unchecked
+    assert(x.get("mean").toString == "[3.5,2.0]" && x.get("min").toString == "[3.0,0.0]")
+    assert(n.get("max").toString == s"[${most + 2},4]" && n.get("min").toString == "[3,0]")
+  }
+
   test("tensors of another shape make the column ragged, or nested if it has more dimensions") {
     val path = newPath()
     def data(n: Int) =

@@ -76,6 +76,12 @@ private[dlcache] object DlcacheOption {
     "`32m`",
     "The size of a row group."
   )
+  val Pack: DlcacheOption = DlcacheOption(
+    "pack",
+    """JSON text of names and the columns that they stand for, as `{"features": ["age", "height"]}`""",
+    "each column by itself",
+    "Store columns of numbers, all of one type and without nulls, as one tensor column: a row of them is one place to read."
+  )
   val Shards: DlcacheOption = DlcacheOption(
     "shards",
     "an integer from 1",
@@ -119,6 +125,7 @@ private[dlcache] object DlcacheOption {
       Compression,
       TargetShardBytes,
       RowGroupBytes,
+      Pack,
       Shards,
       Shuffle,
       Ttl,

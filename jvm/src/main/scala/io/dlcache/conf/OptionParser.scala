@@ -59,7 +59,7 @@ final private[conf] class OptionParser(options: Map[String, String], session: Ma
   /** Seconds from `45s`, `30m`, `12h`, `7d`, `2w`. */
   def seconds(option: DlcacheOption): Option[Long] = parsed(option)(secondCount(_).filter(_ > 0))
 
-  private def parsed[T](option: DlcacheOption)(parse: String => Option[T]): Option[T] =
+  def parsed[T](option: DlcacheOption)(parse: String => Option[T]): Option[T] =
     text(option).map(value => parse(value).getOrElse(throw invalid(option, value)))
 
   private def invalid(option: DlcacheOption, value: String) =

@@ -1,7 +1,7 @@
 package io.dlcache.conf
 
 import io.dlcache.error.DlcacheErrors
-import io.dlcache.shard.{FloatDtype, ShardOptions}
+import io.dlcache.shard.{FloatDtype, Pack, ShardOptions}
 
 /** What a write was asked for, resolved: option > session configuration > default. It stays on the driver.
   *
@@ -9,6 +9,7 @@ import io.dlcache.shard.{FloatDtype, ShardOptions}
   * @param root as given by option or session configuration: see [[Root]]
   * @param key the user's own identity for the plan
   * @param dtype none keeps the source's
+  * @param packs columns to store as one, in the order of their names
   * @param shards how many, exactly
   * @param shuffle the seed
   * @param ttlSeconds after the write
@@ -22,6 +23,7 @@ final private[dlcache] case class WriteConf(
     compression: String,
     targetShardBytes: Long,
     rowGroupBytes: Long,
+    packs: Seq[Pack],
     shards: Option[Int],
     shuffle: Option[Long],
     ttlSeconds: Option[Long],
@@ -37,6 +39,7 @@ final private[dlcache] case class WriteConf(
       DlcacheOption.Compression.name -> compression,
       DlcacheOption.RowGroupBytes.name -> rowGroupBytes.toString
     ) ++
+      (if (packs.isEmpty) None else Some(DlcacheOption.Pack.name -> PackOption.text(packs))) ++
       (if (shards.isEmpty) Some(DlcacheOption.TargetShardBytes.name -> targetShardBytes.toString) else None) ++
       shards.map(DlcacheOption.Shards.name -> _.toString) ++
       shuffle.map(DlcacheOption.Shuffle.name -> _.toString)
@@ -66,6 +69,7 @@ private[dlcache] object WriteConf {
       targetShardBytes = parser.bytes(DlcacheOption.TargetShardBytes).getOrElse(DefaultTargetShardBytes),
       rowGroupBytes =
         parser.bytes(DlcacheOption.RowGroupBytes, max = ShardOptions.MaxRowGroupBytes).getOrElse(DefaultRowGroupBytes),
+      packs = parser.parsed(DlcacheOption.Pack)(PackOption.parse).getOrElse(Nil),
       shards = parser.positiveInt(DlcacheOption.Shards),
       shuffle = parser.integer(DlcacheOption.Shuffle),
       ttlSeconds = parser.seconds(DlcacheOption.Ttl),

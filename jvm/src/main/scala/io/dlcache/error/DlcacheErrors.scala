@@ -14,6 +14,9 @@ private[dlcache] object DlcacheErrors {
   def invalidOption(option: String, value: String, allowed: String): DlcacheException =
     error("DLCACHE_INVALID_OPTION")("option" -> option, "value" -> value, "allowed" -> allowed)
 
+  def invalidPack(pack: String, column: String, reason: String): DlcacheException =
+    error("DLCACHE_INVALID_PACK")("pack" -> pack, "column" -> column, "reason" -> reason)
+
   def keyMismatch(path: String, existing: String, offered: String): DlcacheException =
     error("DLCACHE_KEY_MISMATCH")("path" -> path, "existing" -> existing, "given" -> offered)
 
@@ -24,6 +27,9 @@ private[dlcache] object DlcacheErrors {
     error("DLCACHE_NOT_A_DATASET")("path" -> path)
 
   def noRoot(master: String): DlcacheException = error("DLCACHE_NO_ROOT")("master" -> master)
+
+  def nullInPack(pack: String, column: String): DlcacheException =
+    error("DLCACHE_NULL_IN_PACK")("pack" -> pack, "column" -> column)
 
   def partitioningUnsupported(method: String): DlcacheException =
     error("DLCACHE_PARTITIONING_UNSUPPORTED")("method" -> method)

@@ -12,6 +12,8 @@ import org.apache.spark.sql.types.{DataType, StructType}
   * @param planKey what the rows are the result of; after an append, a key of both keys, which no plan has
   * @param explanation what the key was made of, redacted: written by `key`, opaque here
   * @param schema the schema of the shards, vectors already flattened to arrays (a column's `udt` says which were vectors)
+  * @param unpacked what the columns of the schema are when those that are packed into one stand by themselves again; in
+  *   the order and with the nullability that the DataFrame had
   * @param columns in the order of the schema, structs flattened to their leaves
   * @param shards in the order of the dataset's rows
   * @param options the write options that change bytes
@@ -25,6 +27,7 @@ final private[dlcache] case class Manifest(
     planKey: PlanKeyEntry,
     explanation: Option[JsonNode],
     schema: StructType,
+    unpacked: Option[StructType],
     columns: Seq[ColumnEntry],
     shards: Seq[ShardEntry],
     options: Map[String, String],
@@ -32,6 +35,12 @@ final private[dlcache] case class Manifest(
 ) {
   def rows: Long = shards.map(_.rows).sum
   def bytes: Long = shards.map(_.bytes).sum
+
+  /** The packed columns, each with the names of its elements. */
+  def packs: Seq[(String, Seq[String])] = columns.flatMap(column => column.elements.map(column.name -> _))
+
+  /** The columns that rows have, stored by themselves or not; vectors as arrays. */
+  def rowSchema: StructType = unpacked.getOrElse(schema)
 }
 
 private[dlcache] object Manifest {
@@ -62,6 +71,7 @@ final private[dlcache] case class PlanKeyEntry(scope: String, digest: String, ap
   * @param logical `date`, `timestamp`, `timestamp_ntz`, `time`, `decimal`, `interval`: what the numbers mean
   * @param precisionAndScale of decimals
   * @param udt `ml` or `mllib`, for columns that were vectors
+  * @param elements names of the columns that are packed into this one, in the order of its elements
   * @param nulls rows that are null
   * @param nullElements elements that are null inside rows that are not
   * @param statistics opaque here: see docs/format.md
@@ -76,6 +86,7 @@ final private[dlcache] case class ColumnEntry(
     logical: Option[String],
     precisionAndScale: Option[(Int, Int)],
     udt: Option[String],
+    elements: Option[Seq[String]],
     nulls: Long,
     nullElements: Long,
     statistics: Option[JsonNode]

@@ -37,6 +37,7 @@ private[dlcache] object ManifestJson {
     head.set[JsonNode]("plan-key", planKey(manifest.planKey))
     manifest.explanation.foreach(head.set[JsonNode]("explanation", _))
     head.set[JsonNode]("schema", mapper.readTree(manifest.schema.json))
+    manifest.unpacked.foreach(unpacked => head.set[JsonNode]("unpacked-schema", mapper.readTree(unpacked.json)))
     head.put("rows", manifest.rows)
     head.put("bytes", manifest.bytes)
     head.set[JsonNode]("options", options(manifest.options))
@@ -86,6 +87,7 @@ private[dlcache] object ManifestJson {
       node.put("scale", scale)
     }
     entry.udt.foreach(node.put("udt", _))
+    entry.elements.foreach(names => names.foreach(node.withArray[ArrayNode]("elements").add(_)))
     node.put("nulls", entry.nulls)
     node.put("null-elements", entry.nullElements)
     entry.statistics.foreach(node.set[JsonNode]("statistics", _))

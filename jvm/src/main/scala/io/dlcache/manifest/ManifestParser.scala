@@ -29,6 +29,11 @@ final private[manifest] class ManifestParser(path: String) {
     val version = root("version").long(1)
     val schema = storedSchema(root("schema"))
     val columns = columnEntries(root("columns"), schema)
+    val unpacked = root.get("unpacked-schema").map(unpackedSchema(_, schema, columns))
+    root("columns").require(
+      unpacked.isDefined == columns.exists(_.elements.isDefined),
+      "have elements if and only if there is an unpacked-schema"
+    )
     val shards = root("shards").elements.map(shard(_, columns, version))
     shards.groupBy(_.path).collectFirst { case (shardPath, several) if several.size > 1 => shardPath }.foreach { twice =>
       fail(s"it names the shard $twice more than once")
@@ -47,6 +52,7 @@ final private[manifest] class ManifestParser(path: String) {
       planKey = planKey(root("plan-key")),
       explanation = root.get("explanation").map(_.obj),
       schema = schema,
+      unpacked = unpacked,
       columns = columns,
       shards = shards,
       options = root("options").stringMap,
@@ -121,6 +127,24 @@ final private[manifest] class ManifestParser(path: String) {
       case other => at.invalid(s"is a '$other', which a stored schema cannot hold")
     }
 
+  /** Has each column that is stored by itself as it is, and each element of a packed one; nothing else, and none twice. */
+  private def unpackedSchema(at: JsonCursor, schema: StructType, columns: Seq[ColumnEntry]): StructType = {
+    val unpacked = storedSchema(at)
+    val packed = columns.flatMap(column => column.elements.map(column.name -> _)).toMap
+    val expected = schema.fields.toSeq.flatMap { field =>
+      (packed.get(field.name), field.dataType) match {
+        case (Some(names), ArrayType(element, _)) => names.map(name => name -> element)
+        case _ => Seq(field.name -> field.dataType)
+      }
+    }
+    val found = unpacked.fields.toSeq.map(field => field.name -> field.dataType)
+    at.require(
+      found.map(_._1).distinct.size == found.size && found.size == expected.size && found.toSet == expected.toSet,
+      "does not have the columns of the schema, with the elements of packed columns in their place"
+    )
+    unpacked
+  }
+
   private def columnEntries(at: JsonCursor, schema: StructType): Seq[ColumnEntry] = {
     val leaves = Manifest.leaves(schema)
     val entries = at.elements
@@ -169,6 +193,13 @@ final private[manifest] class ManifestParser(path: String) {
     at.require(precision.isDefined == scale.isDefined, "has one of precision and scale, and needs both or none")
     val udt = at.get("udt").map(_.oneOf(Udts))
     at.require(udt.isEmpty || isVectorStorage(dataType), s"is a vector, and its type is ${dataType.simpleString}")
+    val elements = at.get("elements").map(_.elements.map(_.string))
+    elements.foreach { names =>
+      at.require(
+        storage == "tensor" && shape.contains(Seq(names.size)) && columnPath.size == 1 && udt.isEmpty,
+        s"has ${names.size} names of elements, and is no packed column of as many"
+      )
+    }
     val nulls = at("nulls").long(0)
     val nullElements = at("null-elements").long(0)
     at.require(storage != "tensor" || nulls + nullElements == 0, "is a tensor column with nulls")
@@ -183,6 +214,7 @@ final private[manifest] class ManifestParser(path: String) {
       logical = at.get("logical").map(_.oneOf(Logicals)),
       precisionAndScale = precision.zip(scale),
       udt = udt,
+      elements = elements,
       nulls = nulls,
       nullElements = nullElements,
       statistics = at.get("statistics").map(_.obj)

@@ -1,6 +1,6 @@
 package io.dlcache.read
 
-import io.dlcache.manifest.Manifest
+import io.dlcache.manifest.{Manifest, ShardEntry}
 import io.dlcache.spark.{ParquetReads, Sessions}
 import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.SparkSession
@@ -12,10 +12,16 @@ import org.apache.spark.util.SerializableConfiguration
 
 /** Divides the shards among tasks.
   *
-  * @param stored the part of the shards' schema that is read
+  * @param required what is read, as Spark sees it
+  * @param stored the part of the shards' schema that holds it
   */
-final private[read] class DlcacheBatch(path: Path, manifest: Manifest, stored: StructType, filters: Seq[Filter])
-    extends Batch {
+final private[read] class DlcacheBatch(
+    path: Path,
+    manifest: Manifest,
+    required: StructType,
+    stored: StructType,
+    filters: Seq[Filter]
+) extends Batch {
 
   private def session = SparkSession.active
 
@@ -25,17 +31,26 @@ final private[read] class DlcacheBatch(path: Path, manifest: Manifest, stored: S
       conf.filesMinPartitionNum
         .orElse(conf.getConf(SQLConf.LEAF_NODE_DEFAULT_PARALLELISM))
         .getOrElse(session.sparkContext.defaultParallelism)
+    val shards = manifest.shards.map(shard => shard.path -> shard).toMap
     ReadPlan
       .partitions(manifest.shards, conf.filesMaxPartitionBytes, conf.filesOpenCostInBytes, parallelism)
-      .map(splits => DlcacheInputPartition(path.toString, splits))
+      .map(splits => DlcacheInputPartition(path.toString, splits.map(located(_, shards))))
       .toArray
   }
+
+  /** Row groups are skipped by what Parquet's footers say: with filters, its reader reads. */
+  private val raw = Option.when(filters.isEmpty)(RawColumns.of(stored, manifest)).flatten
+
+  private def located(split: ShardSplit, shards: Map[String, ShardEntry]) =
+    raw.fold(split)(_.locate(split, shards(split.path)))
 
   override def createReaderFactory(): PartitionReaderFactory = {
     val conf = Sessions.hadoopConf(session)
     new DlcacheReaderFactory(
       ParquetReads.of(session, manifest.schema, stored, filters, conf),
-      VectorColumns.of(stored, manifest),
+      raw,
+      SQLConf.get.parquetVectorizedReaderBatchSize,
+      ReadColumns.of(required, stored, manifest),
       session.sparkContext.broadcast(new SerializableConfiguration(conf))
     )
   }
@@ -47,7 +62,7 @@ final private[read] class DlcacheBatch(path: Path, manifest: Manifest, stored: S
 
   override def hashCode(): Int = identity.hashCode()
 
-  private def identity = (path, manifest.datasetId, manifest.version, stored, filters)
+  private def identity = (path, manifest.datasetId, manifest.version, required, filters)
 }
 
 /** @param dataset path of the dataset */

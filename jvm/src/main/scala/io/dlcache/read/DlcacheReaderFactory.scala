@@ -9,20 +9,33 @@ import org.apache.spark.sql.connector.read.{InputPartition, PartitionReader, Par
 import org.apache.spark.sql.vectorized.ColumnarBatch
 import org.apache.spark.util.SerializableConfiguration
 
-/** Sent to the executors once for each scan: makes a reader for a partition there. */
+/** Sent to the executors once for each scan: makes a reader for a partition there.
+  *
+  * @param raw how the columns lie, if batches can be made of the bytes of the shards; else Parquet's reader makes them
+  * @param batchRows rows of such a batch, at most
+  */
 final private[read] class DlcacheReaderFactory(
     reads: ParquetReads,
-    vectors: VectorColumns,
+    raw: Option[RawColumns],
+    batchRows: Int,
+    columns: ReadColumns,
     conf: Broadcast[SerializableConfiguration]
 ) extends PartitionReaderFactory {
 
   override def supportColumnarReads(partition: InputPartition): Boolean = reads.columnar
 
   override def createColumnarReader(partition: InputPartition): PartitionReader[ColumnarBatch] =
-    reader[ColumnarBatch](partition, (file, split) => vectors.batches(reads.batches(file, split)), _.numRows())
+    reader[ColumnarBatch](partition, (file, split) => columns.batches(batches(file, split)), _.numRows())
 
   override def createReader(partition: InputPartition): PartitionReader[InternalRow] =
-    reader[InternalRow](partition, (file, split) => vectors.rows(reads.rows(file, split)), _ => 1)
+    reader[InternalRow](partition, (file, split) => columns.rows(reads.rows(file, split)), _ => 1)
+
+  private def batches(file: Path, split: ShardSplit): Iterator[ColumnarBatch] = raw match {
+    case Some(lie) =>
+      val stream = DatasetFiles.fileSystem(file, conf.value.value).open(file)
+      new RawBatches(lie.columns, split.raw, stream, file.toString, batchRows)
+    case None => reads.batches(file, split)
+  }
 
   private def reader[T](
       partition: InputPartition,

@@ -33,7 +33,7 @@ final private[read] class DlcacheScan(
     if (ParquetReads.supportsBatches(SparkSession.active, stored)) Scan.ColumnarSupportMode.SUPPORTED
     else Scan.ColumnarSupportMode.UNSUPPORTED
 
-  override lazy val toBatch: Batch = new DlcacheBatch(path, manifest, stored, filters)
+  override lazy val toBatch: Batch = new DlcacheBatch(path, manifest, required, stored, filters)
 
   override def supportedCustomMetrics(): Array[CustomMetric] = ReadMetrics.all
 

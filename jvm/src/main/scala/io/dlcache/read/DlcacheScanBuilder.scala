@@ -27,8 +27,8 @@ final private[dlcache] class DlcacheScanBuilder(path: Path, manifest: Manifest)
 
   /** Row groups are skipped by their statistics, rows are not: Spark still applies every filter. */
   override def pushFilters(all: Array[Filter]): Array[Filter] = {
-    val vectors = ReadSchema.vectorPaths(manifest).map(_.head)
-    filters = all.filter(_.v2references.forall(reference => !vectors(reference.head)))
+    val reshaped = ReadSchema.vectorPaths(manifest).map(_.head) ++ ReadSchema.elements(manifest).keySet
+    filters = all.filter(_.v2references.forall(reference => !reshaped(reference.head)))
     all
   }
 
@@ -55,12 +55,16 @@ final private[dlcache] class DlcacheScanBuilder(path: Path, manifest: Manifest)
       Option.when(known.forall(_.isDefined))(known.flatten)
     }
 
+  /** Packed columns have no nulls. */
+  private def presentRows(path: Seq[String]): Option[Long] =
+    if (path.size == 1 && ReadSchema.elements(manifest).contains(path.head)) Some(manifest.rows)
+    else manifest.columns.find(_.path == path).map(manifest.rows - _.nulls)
+
   private def count(function: AggregateFunc): Option[Long] = function match {
     case _: CountStar => Some(manifest.rows)
     case count: Count if !count.isDistinct =>
       count.column match {
-        case reference: NamedReference =>
-          manifest.columns.find(_.path == reference.fieldNames.toSeq).map(manifest.rows - _.nulls)
+        case reference: NamedReference => presentRows(reference.fieldNames.toSeq)
         case _ => None
       }
     case _ => None

@@ -6,8 +6,19 @@ import io.dlcache.manifest.ShardEntry
   *
   * @param path relative to the dataset
   * @param shardBytes length of the whole file
+  * @param firstGroup the first of its row groups
+  * @param groups how many row groups it has
+  * @param raw these row groups, if all columns that are read are raw
   */
-final private[dlcache] case class ShardSplit(path: String, start: Long, length: Long, shardBytes: Long)
+final private[dlcache] case class ShardSplit(
+    path: String,
+    start: Long,
+    length: Long,
+    shardBytes: Long,
+    firstGroup: Int,
+    groups: Int,
+    raw: IndexedSeq[RawGroup] = IndexedSeq.empty
+)
 
 /** Which parts of which shards one task reads: pure.
   *
@@ -38,7 +49,10 @@ private[read] object ReadPlan {
     // All row groups but the last have the same rows, and a cut may be off by half a row group before it matters.
     val rowBytes = shard.bytes.toDouble / shard.rows
     val cuts = (0 until count).map(i => (i * perSplit * shard.rowGroupRows * rowBytes).toLong) :+ shard.bytes
-    cuts.zip(cuts.tail).map { case (from, until) => ShardSplit(shard.path, from, until - from, shard.bytes) }
+    val firsts = (0 until count).map(i => (i * perSplit).toInt) :+ groups
+    cuts.zip(cuts.tail).zip(firsts.zip(firsts.tail)).map { case ((from, until), (first, last)) =>
+      ShardSplit(shard.path, from, until - from, shard.bytes, first, last - first)
+    }
   }
 
   private def pack(splits: Seq[ShardSplit], target: Long, openCost: Long): IndexedSeq[IndexedSeq[ShardSplit]] = {

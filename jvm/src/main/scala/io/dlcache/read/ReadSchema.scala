@@ -7,7 +7,16 @@ import org.apache.spark.sql.types.{ArrayType, DataType, MapType, StructField, St
 /** Why a schema that was asked for is not the dataset's. */
 final private[dlcache] case class SchemaMismatch(column: String, reason: String)
 
-/** The two schemas of a dataset: what is stored, and what Spark reads. They differ in vectors, which are stored as arrays. */
+/** Where a column that is packed lies.
+  *
+  * @param column the packed column
+  * @param index of the element
+  */
+final private[read] case class Element(column: String, index: Int)
+
+/** The two schemas of a dataset: what is stored, and what Spark reads. They differ in vectors, which are stored as arrays,
+  * and in packs, which are stored as one array and read as columns.
+  */
 private[dlcache] object ReadSchema {
 
   private val VectorClasses =
@@ -19,7 +28,8 @@ private[dlcache] object ReadSchema {
     */
   def of(manifest: Manifest): StructType = {
     val vectors = manifest.columns.collect { case column @ Vector(udt) => column.path -> vectorType(column, udt) }.toMap
-    if (vectors.isEmpty) manifest.schema else mapLeaves(manifest.schema, Nil)((path, t) => vectors.getOrElse(path, t))
+    if (vectors.isEmpty) manifest.rowSchema
+    else mapLeaves(manifest.rowSchema, Nil)((path, t) => vectors.getOrElse(path, t))
   }
 
   /** Why a dataset of the schema `actual` cannot be read as `declared`, if it cannot. A part of the columns in any order
@@ -43,15 +53,26 @@ private[dlcache] object ReadSchema {
     case _ => declared == actual
   }
 
-  /** What of the shards must be read for `required`, which is a part of `ReadSchema.of(manifest)`. */
+  /** What of the shards must be read for `required`, which is a part of `ReadSchema.of(manifest)`. A pack is read once,
+    * whichever of its columns are required.
+    */
   def stored(required: StructType, manifest: Manifest): StructType = {
     val vectors = vectorPaths(manifest)
-    if (vectors.isEmpty) required
+    val packed = elements(manifest)
+    if (vectors.isEmpty && packed.isEmpty) required
     else {
       val types = Manifest.leaves(manifest.schema).toMap
-      mapLeaves(required, Nil)((path, t) => if (vectors(path)) types(path) else t)
+      val names = required.fieldNames.map(name => packed.get(name).fold(name)(_.column)).distinct
+      val fields = names.map(name => required.find(_.name == name).getOrElse(manifest.schema(name)))
+      mapLeaves(StructType(fields), Nil)((path, t) => if (vectors(path)) types(path) else t)
     }
   }
+
+  /** The columns that are packed, by name. */
+  def elements(manifest: Manifest): Map[String, Element] =
+    manifest.packs.flatMap { case (column, names) =>
+      names.zipWithIndex.map { case (name, i) => name -> Element(column, i) }
+    }.toMap
 
   def vectorPaths(manifest: Manifest): Set[Seq[String]] =
     manifest.columns.filter(_.udt.isDefined).map(_.path).toSet

@@ -56,16 +56,23 @@ final private[shard] class BytesBuffer(
 
   override def flush(file: ShardFile, rows: Int): ChunkSummary = {
     val (starts, lengths) = index(rows)
-    val statistics = Statistics.createStats(descriptor.getPrimitiveType)
-    statistics.incrementNumNulls(nulls.toLong)
-    if (nulls < rows) addRange(statistics, starts)
+    val statistics = chunkStatistics(starts, rows)
     classes.foreach(counter => eachRecord(starts)(counter.add(records.data, _, _)))
     total = total.merge(ColumnSummary(rows.toLong, nulls.toLong, 0, Shape.Unseen, lengths, None, None))
     val definition = new LevelEncoder(column.structs + 1)
     levels.foreach((level, times) => definition.repeat(level, times.toLong))
     val from = records.prepend(ColumnBuffer.levels(None, definition))
     val page =
-      Page(rows, records.data, from, records.from, records.until, statistics, raw = true, index = Some(starts))
+      Page(
+        rows,
+        records.data,
+        from,
+        records.from,
+        records.until,
+        statistics,
+        raw = true,
+        index = Some(starts)
+      )
     val chunk = file.write(descriptor, page, rows)
     records.clear()
     levels.clear()
@@ -108,8 +115,13 @@ final private[shard] class BytesBuffer(
     }
   }
 
-  /** Least and greatest as unsigned bytes, which is the order of strings and of binaries. */
-  private def addRange(statistics: Statistics[_], starts: Array[Int]): Unit = {
+  /** Least and greatest as unsigned bytes, which is the order of strings and of binaries. Parquet keeps no statistics that
+    * are long, so long values are not even copied for them.
+    */
+  private def chunkStatistics(starts: Array[Int], rows: Int): Statistics[_] = {
+    val statistics = Statistics.createStats(descriptor.getPrimitiveType)
+    statistics.incrementNumNulls(nulls.toLong)
+    if (nulls == rows) return statistics
     val data = records.data
     var (minAt, minLength, maxAt, maxLength) = (-1, 0, -1, 0)
     eachRecord(starts) { (at, length) =>
@@ -126,8 +138,19 @@ final private[shard] class BytesBuffer(
         maxLength = length
       }
     }
-    // Copies: the buffer is used again before the footer is written.
-    statistics.updateStats(Binary.fromConstantByteArray(Arrays.copyOfRange(data, minAt, minAt + minLength)))
-    statistics.updateStats(Binary.fromConstantByteArray(Arrays.copyOfRange(data, maxAt, maxAt + maxLength)))
+    if (minLength.toLong + maxLength >= BytesBuffer.MaxStatisticsBytes)
+      Statistics.getBuilderForReading(descriptor.getPrimitiveType).build()
+    else {
+      // Copies: the buffer is used again before the footer is written.
+      statistics.updateStats(Binary.fromConstantByteArray(Arrays.copyOfRange(data, minAt, minAt + minLength)))
+      statistics.updateStats(Binary.fromConstantByteArray(Arrays.copyOfRange(data, maxAt, maxAt + maxLength)))
+      statistics
+    }
   }
+}
+
+private[shard] object BytesBuffer {
+
+  /** Of the least and the greatest value together. */
+  private val MaxStatisticsBytes = 4096
 }

@@ -49,11 +49,13 @@ private[dlcache] object Classes {
   }
 }
 
-/** Counts integers, in a hash table of open addressing, until there are too many different ones. */
+/** Counts integers, in a hash table of open addressing, until there are too many different ones. The table is small
+  * while they are few: a table of a thousand columns has a thousand counters.
+  */
 final private[shard] class IntegerCounter {
-  private val slots = 4096
-  private val keys = new Array[Long](slots)
-  private val counts = new Array[Long](slots)
+  private var bits = 5
+  private var keys = new Array[Long](1 << bits)
+  private var counts = new Array[Long](1 << bits)
   private var size = 0
 
   /** Adds buffered values (booleans one byte each). */
@@ -72,16 +74,42 @@ final private[shard] class IntegerCounter {
 
   def result: Option[Classes] =
     if (size > Classes.MaxCount) None
-    else Some(Classes.Integers((0 until slots).filter(counts(_) > 0).map(i => keys(i) -> counts(i)).toMap))
+    else Some(Classes.Integers(keys.indices.filter(counts(_) > 0).map(i => keys(i) -> counts(i)).toMap))
 
   private def add(value: Long): Unit = {
-    var slot = (value * 0x9e3779b97f4a7c15L >>> 52).toInt
-    while (counts(slot) > 0 && keys(slot) != value) slot = (slot + 1) & (slots - 1)
+    val slot = slotOf(value)
     if (counts(slot) == 0) {
       keys(slot) = value
       size += 1
     }
     counts(slot) += 1
+    if (size > Classes.MaxCount) clear()
+    else if (size * 2 > keys.length) grow()
+  }
+
+  private def slotOf(value: Long): Int = {
+    var slot = (value * 0x9e3779b97f4a7c15L >>> (64 - bits)).toInt
+    while (counts(slot) > 0 && keys(slot) != value) slot = (slot + 1) & (keys.length - 1)
+    slot
+  }
+
+  private def grow(): Unit = {
+    val (oldKeys, oldCounts) = (keys, counts)
+    bits += 1
+    keys = new Array[Long](1 << bits)
+    counts = new Array[Long](1 << bits)
+    oldKeys.indices.foreach { i =>
+      if (oldCounts(i) > 0) {
+        val slot = slotOf(oldKeys(i))
+        keys(slot) = oldKeys(i)
+        counts(slot) = oldCounts(i)
+      }
+    }
+  }
+
+  private def clear(): Unit = {
+    keys = Array.emptyLongArray
+    counts = Array.emptyLongArray
   }
 }
 

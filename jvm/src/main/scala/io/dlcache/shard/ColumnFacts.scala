@@ -14,6 +14,7 @@ final private[dlcache] case class ColumnFacts(
     logical: Option[String],
     precisionAndScale: Option[(Int, Int)],
     udt: Option[String],
+    elements: Option[Seq[String]],
     nulls: Long,
     nullElements: Long,
     statistics: Option[JsonNode]
@@ -38,6 +39,7 @@ private[dlcache] object ColumnFacts {
       None,
       None,
       column.udt,
+      None,
       summary.nulls,
       summary.nullElements,
       None
@@ -47,6 +49,14 @@ private[dlcache] object ColumnFacts {
         typed(plain, value).copy(storage = "scalar", statistics = statistics(summary, value, byElement = false))
       case ColumnStrategy.Lists(value, depth) => list(plain, value, depth, summary)
       case ColumnStrategy.Vector(value) => list(plain, value, 1, summary)
+      case ColumnStrategy.Packed(values, names, _) =>
+        val byElement = names.size <= NumberScan.MaxElements
+        typed(plain, values.head).copy(
+          storage = "tensor",
+          shape = Some(Seq(names.size)),
+          elements = Some(names),
+          statistics = statistics(summary, values.head, byElement)
+        )
       case ColumnStrategy.Text =>
         plain.copy(storage = "string", lengths = summary.lengths, statistics = classes(summary, isBoolean = false))
       case ColumnStrategy.Binary => plain.copy(storage = "binary", lengths = summary.lengths)
@@ -96,18 +106,19 @@ private[dlcache] object ColumnFacts {
           val each = (0 until elements.size).map(elements(_))
           def array(number: Moments => JsonNode): ArrayNode =
             each.foldLeft(Json.arrayNode(each.size))((all, moments) => all.add(number(moments)))
-          node.set[JsonNode]("min", array(m => bound(m, m.min, value)))
-          node.set[JsonNode]("max", array(m => bound(m, m.max, value)))
+          node.set[JsonNode]("min", array(least(_, value)))
+          node.set[JsonNode]("max", array(greatest(_, value)))
           node.set[JsonNode]("mean", array(m => number(m, m.mean)))
           node.set[JsonNode]("variance", array(m => number(m, m.variance)))
         case _ =>
           val m = numbers.overall
           node.put("count", m.count)
-          val (min, max) = m.exact match {
-            case Some((least, greatest)) => (Json.numberNode(least), Json.numberNode(greatest))
-            case None => (bound(m, m.min, value), bound(m, m.max, value))
-          }
-          Seq("min" -> min, "max" -> max, "mean" -> number(m, m.mean), "variance" -> number(m, m.variance)).foreach {
+          Seq(
+            "min" -> least(m, value),
+            "max" -> greatest(m, value),
+            "mean" -> number(m, m.mean),
+            "variance" -> number(m, m.variance)
+          ).foreach {
             case (name, node1) => if (!node1.isNull) node.set[JsonNode](name, node1)
           }
       }
@@ -128,6 +139,12 @@ private[dlcache] object ColumnFacts {
         strings.sorted.foreach { case (value, count) => array.addArray().add(value).add(count) }
     }
   }
+
+  private def least(moments: Moments, value: ValueType): JsonNode =
+    moments.exact.fold(bound(moments, moments.min, value))(exact => Json.numberNode(exact._1))
+
+  private def greatest(moments: Moments, value: ValueType): JsonNode =
+    moments.exact.fold(bound(moments, moments.max, value))(exact => Json.numberNode(exact._2))
 
   /** Least or greatest value: a whole number for types of whole numbers. */
   private def bound(moments: Moments, x: Double, value: ValueType): JsonNode =

@@ -1,5 +1,6 @@
 package io.dlcache.shard
 
+import java.io.ByteArrayOutputStream
 import java.util.zip.CRC32
 
 import org.apache.hadoop.fs.FSDataOutputStream
@@ -7,14 +8,18 @@ import org.apache.parquet.io.PositionOutputStream
 
 /** A file that is being written, with the CRC-32 of everything written so far. A range of bytes whose CRC-32 the caller
   * knows already is not read again for it: CRCs combine.
+  *
+  * @param end makes the end of the file of what was written after `hold`; as long as that
   */
-final private[shard] class Crc32Output(out: FSDataOutputStream) extends PositionOutputStream {
+final private[shard] class Crc32Output(out: FSDataOutputStream, end: Array[Byte] => Array[Byte])
+    extends PositionOutputStream {
   private val crc = new CRC32
   private var known: KnownCrc = _
   // The CRC of the bytes before those that `crc` has seen.
   private var before = 0L
   private var beforeBytes = 0L
   private var position = 0L
+  private var held: Option[ByteArrayOutputStream] = None
 
   /** The CRC-32 of all bytes. */
   def value: Long = Crc32.combine(before, crc.getValue, position - beforeBytes)
@@ -23,15 +28,17 @@ final private[shard] class Crc32Output(out: FSDataOutputStream) extends Position
   def announce(array: Array[Byte], offset: Int, length: Int, crc: Long): Unit =
     known = KnownCrc(array, offset, length, crc)
 
-  override def getPos: Long = position
+  /** From now on writes wait for `close`. */
+  def hold(): Unit = held = Some(new ByteArrayOutputStream)
 
-  override def write(byte: Int): Unit = {
-    out.write(byte)
-    crc.update(byte)
-    position += 1
-  }
+  override def getPos: Long = position + held.fold(0)(_.size)
 
-  override def write(bytes: Array[Byte], offset: Int, length: Int): Unit = {
+  override def write(byte: Int): Unit = write(Array(byte.toByte), 0, 1)
+
+  override def write(bytes: Array[Byte], offset: Int, length: Int): Unit =
+    held.fold(writeNow(bytes, offset, length))(_.write(bytes, offset, length))
+
+  private def writeNow(bytes: Array[Byte], offset: Int, length: Int): Unit = {
     writePieces(bytes, offset, length)
     if (known != null && known.matches(bytes, offset, length)) {
       before = Crc32.combine(value, known.crc, length.toLong)
@@ -56,7 +63,15 @@ final private[shard] class Crc32Output(out: FSDataOutputStream) extends Position
   }
 
   override def flush(): Unit = out.flush()
-  override def close(): Unit = out.close()
+
+  override def close(): Unit = {
+    held.foreach { waiting =>
+      held = None
+      val last = end(waiting.toByteArray)
+      writeNow(last, 0, last.length)
+    }
+    out.close()
+  }
 
   private case class KnownCrc(array: Array[Byte], offset: Int, length: Int, crc: Long) {
     def matches(bytes: Array[Byte], start: Int, count: Int): Boolean =

@@ -144,7 +144,7 @@ private[shard] class ListBuffer(
       valueCount,
       scan.range.statistics(descriptor.getPrimitiveType, valueCount.toLong - count),
       raw,
-      if (depth == 1 && raw) Some(index(rows)) else None
+      if (hasIndex && raw) Some(index(rows)) else None
     )
     val chunk = file.write(descriptor, page, rows)
     clear()
@@ -152,6 +152,9 @@ private[shard] class ListBuffer(
   }
 
   final override def summary: ColumnSummary = total
+
+  /** Rows of one dimension may have another length in the next row group or shard. */
+  protected def hasIndex: Boolean = depth == 1
 
   private def clear(): Unit = {
     values.clear()

@@ -141,47 +141,93 @@ private[shard] object NumberScan {
     }
     val sums = new ElementSums(shift)
     sums.add(data, base, rows, stored)
-    if (sums.isFinite) {
-      val moments = sums.moments(rows)
-      NumberScan(moments, range(data, base, rows * elements, stored, moments))
-    } else {
-      val moments = careful(data, base, rows, elements, stored)
+    if (!sums.isFinite) {
+      val moments = careful(data, base, rows, shift, stored)
       val hasNaN = moments.counts.exists(_ < rows)
       NumberScan(moments, if (hasNaN) ValueRange.NotOrdered else ValueRange.Reals(moments.mins.min, moments.maxs.max))
+    } else if (stored.isDiscrete) {
+      val bounds = exactBounds(data, base, rows, elements, stored)
+      val moments = sums.moments(rows).copy(exact = Some(bounds))
+      NumberScan(moments, ValueRange.Integers(bounds.map(_._1).min, bounds.map(_._2).max))
+    } else {
+      val moments = sums.moments(rows)
+      NumberScan(moments, ValueRange.Reals(moments.mins.min, moments.maxs.max))
     }
   }
 
-  private def range(data: Array[Byte], base: Long, count: Int, stored: Stored, moments: ElementMoments): ValueRange =
-    stored match {
-      case Stored.Float32 | Stored.Float64 => ValueRange.Reals(moments.mins.min, moments.maxs.max)
-      case Stored.Int64 =>
-        // Doubles do not hold every long.
-        var min = Long.MaxValue
-        var max = Long.MinValue
-        var i = 0
-        while (i < count) {
-          val x = Platform.getLong(data, base + 8L * i)
-          min = Math.min(min, x)
-          max = Math.max(max, x)
-          i += 1
-        }
-        ValueRange.Integers(min, max)
-      case _ => ValueRange.Integers(moments.mins.min.toLong, moments.maxs.max.toLong)
-    }
-
-  /** For chunks that hold NaN or infinities: counts the numbers of each element, and has no shift. */
-  private def careful(data: Array[Byte], base: Long, rows: Int, elements: Int, stored: Stored): ElementMoments = {
-    val each = Array.tabulate(elements) { element =>
-      var moments = Moments.empty
-      var row = 0
-      while (row < rows) {
-        val x = real(data, base, row * elements + element, stored)
-        if (x == x) moments = moments.merge(Moments.one(x))
-        row += 1
+  /** Least and greatest of each element: doubles do not hold every long. */
+  private def exactBounds(
+      data: Array[Byte],
+      base: Long,
+      rows: Int,
+      elements: Int,
+      stored: Stored
+  ): Array[(Long, Long)] = {
+    val mins = Array.fill(elements)(Long.MaxValue)
+    val maxs = Array.fill(elements)(Long.MinValue)
+    var row = 0
+    while (row < rows) {
+      var i = 0
+      while (i < elements) {
+        val x = integer(data, base, row * elements + i, stored)
+        mins(i) = Math.min(mins(i), x)
+        maxs(i) = Math.max(maxs(i), x)
+        i += 1
       }
-      moments
+      row += 1
     }
-    ElementMoments(each.map(_.count), each.map(_.min), each.map(_.max), each.map(_.mean), each.map(_.m2))
+    mins.zip(maxs)
+  }
+
+  /** For chunks that hold NaN or infinities: counts the numbers of each element, without those that are NaN. */
+  private def careful(
+      data: Array[Byte],
+      base: Long,
+      rows: Int,
+      shift: Array[Double],
+      stored: Stored
+  ): ElementMoments = {
+    val size = shift.length
+    val counts = new Array[Long](size)
+    val mins = Array.fill(size)(Double.PositiveInfinity)
+    val maxs = Array.fill(size)(Double.NegativeInfinity)
+    val sums = new Array[Double](size)
+    val squares = new Array[Double](size)
+    var row = 0
+    while (row < rows) {
+      var i = 0
+      while (i < size) {
+        val x = real(data, base, row * size + i, stored)
+        if (x == x) {
+          val d = x - shift(i)
+          counts(i) += 1
+          sums(i) += d
+          squares(i) += d * d
+          mins(i) = Math.min(mins(i), x)
+          maxs(i) = Math.max(maxs(i), x)
+        }
+        i += 1
+      }
+      row += 1
+    }
+    ElementMoments.of(Array.tabulate(size) { i =>
+      if (counts(i) == 0) Moments.empty
+      else if (!sums(i).isInfinite || mins(i).isInfinite || maxs(i).isInfinite)
+        Moments.shifted(counts(i), mins(i), maxs(i), shift(i), sums(i), squares(i))
+      else merged(data, base, rows, size, i, stored)
+    })
+  }
+
+  /** Of an element whose numbers are finite, and their sum is not. */
+  private def merged(data: Array[Byte], base: Long, rows: Int, elements: Int, element: Int, stored: Stored): Moments = {
+    var moments = Moments.empty
+    var row = 0
+    while (row < rows) {
+      val x = real(data, base, row * elements + element, stored)
+      if (x == x) moments = moments.merge(Moments.one(x))
+      row += 1
+    }
+    moments
   }
 
   private def sample(data: Array[Byte], base: Long, count: Int, stored: Stored): Double =

@@ -58,26 +58,43 @@ private[dlcache] object Moments {
   }
 }
 
-/** One entry for each element of a tensor, in row-major order. */
+/** One entry for each element of a tensor, in row-major order.
+  *
+  * @param exact least and greatest of integers, of which a double may hold only the nearest
+  */
 final private[dlcache] case class ElementMoments(
     counts: Array[Long],
     mins: Array[Double],
     maxs: Array[Double],
     means: Array[Double],
-    m2s: Array[Double]
+    m2s: Array[Double],
+    exact: Option[Array[(Long, Long)]] = None
 ) extends Numbers {
   def size: Int = counts.length
   def isFinite: Boolean = means.forall(mean => !mean.isNaN && !mean.isInfinite)
 
-  def apply(i: Int): Moments = Moments(counts(i), mins(i), maxs(i), means(i), m2s(i))
+  def apply(i: Int): Moments = Moments(counts(i), mins(i), maxs(i), means(i), m2s(i), exact.map(_(i)))
 
   override def overall: Moments = (0 until size).foldLeft(Moments.empty)((all, i) => all.merge(apply(i)))
 
   override def merge(other: Numbers): Numbers = other match {
     case that: ElementMoments if that.size == size =>
-      val each = Array.tabulate(size)(i => apply(i).merge(that(i)))
-      ElementMoments(each.map(_.count), each.map(_.min), each.map(_.max), each.map(_.mean), each.map(_.m2))
+      ElementMoments.of(Array.tabulate(size)(i => apply(i).merge(that(i))))
     case moments: Moments if moments.count == 0 => this
     case _ => overall.merge(other.overall)
+  }
+}
+
+private[dlcache] object ElementMoments {
+  def of(each: Array[Moments]): ElementMoments = {
+    val bounds = each.flatMap(_.exact)
+    ElementMoments(
+      each.map(_.count),
+      each.map(_.min),
+      each.map(_.max),
+      each.map(_.mean),
+      each.map(_.m2),
+      Option.when(each.nonEmpty && bounds.length == each.length)(bounds)
+    )
   }
 }

@@ -11,11 +11,23 @@ import org.apache.spark.sql.types._
   *
   * @param schema of the shards: vectors are arrays, floating types are cast, nothing else differs from the DataFrame's
   * @param fields one for each field of the schema
+  * @param ordinals for each field the DataFrame's column that it comes from; for a pack the first one
+  * @param unpacked the DataFrame's columns as the schema has them, but each by itself, if columns are packed
   */
-final private[dlcache] case class ShardLayout private (schema: StructType, fields: Seq[LayoutNode]) {
+final private[dlcache] case class ShardLayout private (
+    schema: StructType,
+    fields: Seq[LayoutNode],
+    ordinals: Seq[Int],
+    unpacked: Option[StructType]
+) {
 
   /** The manifest's columns: the leaves that are reached through structs only, in the order of the schema. */
   val columns: Seq[LeafColumn] = fields.flatMap(_.leaves)
+
+  /** The packed columns, each with the names of its elements. */
+  def packs: Seq[(String, Seq[String])] = columns.map(column => (column.path, column.strategy)).collect {
+    case (path, ColumnStrategy.Packed(_, names, _)) => path.head -> names
+  }
 
   def message: MessageType = ParquetSchema.message(schema)
 }
@@ -55,6 +67,9 @@ private[dlcache] object ColumnStrategy {
   /** Lists of values of fixed width, `depth` of them inside one another. */
   final case class Lists(value: ValueType, depth: Int) extends ColumnStrategy
   final case class Vector(value: ValueType) extends ColumnStrategy
+
+  /** Columns of the row at `ordinals` as one list; `values` are stored alike, but may come from different types. */
+  final case class Packed(values: Seq[ValueType], names: Seq[String], ordinals: Seq[Int]) extends ColumnStrategy
   case object Text extends ColumnStrategy
   case object Binary extends ColumnStrategy
 
@@ -72,14 +87,32 @@ private[dlcache] object ShardLayout {
 
   /** @param dtype what floating columns are cast to (scalars, arrays, vectors, also inside structs); None keeps them
     * @param caseSensitive whether Spark tells names apart that differ by case only (`spark.sql.caseSensitive`)
-    * @throws io.dlcache.error.DlcacheException `DLCACHE_UNSUPPORTED_COLUMN` for a column that cannot be stored
+    * @param packs columns that are stored as one; it stands where the first of them would
+    * @throws io.dlcache.error.DlcacheException `DLCACHE_UNSUPPORTED_COLUMN` for a column that cannot be stored,
+    *   `DLCACHE_INVALID_PACK`
     */
-  def of(schema: StructType, dtype: Option[FloatDtype], caseSensitive: Boolean = false): ShardLayout = {
+  def of(
+      schema: StructType,
+      dtype: Option[FloatDtype],
+      caseSensitive: Boolean = false,
+      packs: Seq[Pack] = Nil
+  ): ShardLayout = {
     if (schema.isEmpty)
       throw DlcacheErrors.unsupportedColumn("*", schema.catalogString, "the DataFrame has no columns")
     refuseDuplicates(Nil, schema, caseSensitive)
     val resolved = schema.map(field => resolve(Seq(field.name), field, dtype, caseSensitive))
-    ShardLayout(StructType(resolved.map(_._1)), resolved.map(_._2))
+    val packed = Packing.resolve(packs, resolved, caseSensitive)
+    val inPacks = packed.flatMap(_.ordinals).toSet
+    val columns = resolved.indices.flatMap { i =>
+      if (inPacks(i)) packed.find(_.ordinals.min == i).map(pack => (pack.field, pack.column, i))
+      else Some((resolved(i)._1, resolved(i)._2, i))
+    }
+    ShardLayout(
+      StructType(columns.map(_._1)),
+      columns.map(_._2),
+      columns.map(_._3),
+      Option.when(packed.nonEmpty)(StructType(resolved.map(_._1)))
+    )
   }
 
   private def resolve(

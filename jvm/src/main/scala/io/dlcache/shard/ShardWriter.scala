@@ -57,6 +57,7 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
     val remaining = columns.iterator
     layout.fields.map(fieldBuffer(_, 0, remaining)).toArray
   }
+  private val ordinals = layout.ordinals.toArray
   private val chunks = Array.fill(columns.size)(ArrayBuffer.empty[ChunkSummary])
 
   private var file: Option[ShardFile] = None
@@ -83,7 +84,7 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
   def write(row: InternalRow): Unit = {
     var i = 0
     while (i < fields.length) {
-      bufferedBytes += fields(i).add(row, i)
+      bufferedBytes += fields(i).add(row, ordinals(i))
       i += 1
     }
     bufferedRows += 1
@@ -160,6 +161,8 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
       case ColumnStrategy.Scalar(value) => new ScalarBuffer(column, value, descriptor, expected)
       case ColumnStrategy.Lists(value, depth) => new ListBuffer(column, value, depth, descriptor, expected)
       case ColumnStrategy.Vector(value) => new VectorBuffer(column, value, descriptor, expected)
+      case ColumnStrategy.Packed(values, names, ordinals) =>
+        new PackedBuffer(column, values, names, ordinals.toArray, descriptor, expected)
       case ColumnStrategy.Text => new BytesBuffer(column, isText = true, descriptor, expected)
       case ColumnStrategy.Binary => new BytesBuffer(column, isText = false, descriptor, expected)
       case _: ColumnStrategy.LargeDecimal | ColumnStrategy.Untyped | ColumnStrategy.Nested =>

@@ -14,6 +14,15 @@ sealed abstract private[dlcache] class ValueCopy(val width: Int) extends Seriali
   /** Copies the value of `from` at `ordinal` to `to(at)` and following. */
   def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit
 
+  /** Copies the values of `from` at `ordinals` to `to(at)` and following, one after another. */
+  def each(from: SpecializedGetters, ordinals: Array[Int], to: Array[Byte], at: Int): Unit = {
+    var i = 0
+    while (i < ordinals.length) {
+      one(from, ordinals(i), to, at + i * width)
+      i += 1
+    }
+  }
+
   /** Copies `count` values that lie in memory as the elements of an `UnsafeArrayData` do. */
   def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit
 }

@@ -37,6 +37,18 @@ private[dlcache] object Alignment {
   /** A column by its exact name, whatever characters that has. */
   def column(name: String): Column = col("`" + name.replace("`", "``") + "`")
 
+  /** The first pack, by its name, that one of the two has and the other has not or has otherwise. */
+  def packs(dataset: Seq[(String, Seq[String])], added: Seq[(String, Seq[String])]): Option[Mismatch] = {
+    def text(pack: Option[Seq[String]]) = pack.fold("not there")(_.mkString("[", ", ", "]"))
+    val (there, here) = (dataset.toMap, added.toMap)
+    (dataset ++ added).map(_._1).find(name => there.get(name) != here.get(name)).map { name =>
+      Mismatch(
+        name,
+        s"is a pack by the option 'pack': in the dataset ${text(there.get(name))}, here ${text(here.get(name))}"
+      )
+    }
+  }
+
   /** The first column of `added`, in the dataset's order, that is not stored as the dataset stores it. */
   def appends(dataset: StructType, datasetUdts: Seq[Option[String]], added: StructType, addedUdts: Seq[Option[String]])
       : Option[Mismatch] =

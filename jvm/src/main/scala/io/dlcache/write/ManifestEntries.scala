@@ -23,6 +23,7 @@ private[write] object ManifestEntries {
         facts.logical,
         facts.precisionAndScale,
         facts.udt,
+        facts.elements,
         facts.nulls,
         facts.nullElements,
         facts.statistics
@@ -77,12 +78,15 @@ private[write] object ManifestEntries {
       def each(name: String, absent: Double): Array[Double] =
         statistics.get(name).elements().asScala.map(number(_, absent)).toArray
       val variances = each("variance", Double.NaN)
+      // An element without a least number had none at all: they were all NaN.
+      val counts = statistics.get("min").elements().asScala.map(least => if (least.isNull) 0L else count).toArray
       ElementMoments(
-        Array.fill(variances.length)(count),
+        counts,
         each("min", Double.PositiveInfinity),
         each("max", Double.NegativeInfinity),
         each("mean", Double.NaN),
-        variances.map(_ * count)
+        variances.map(_ * count),
+        exactBounds(statistics.get("min"), statistics.get("max"))
       )
     } else if (count == 0) Moments.empty
     else {
@@ -96,6 +100,13 @@ private[write] object ManifestEntries {
         number(statistics.get("variance"), Double.NaN) * count,
         exact
       )
+    }
+  }
+
+  private def exactBounds(mins: JsonNode, maxs: JsonNode): Option[Array[(Long, Long)]] = {
+    val bounds = mins.elements().asScala.zip(maxs.elements().asScala).toArray
+    Option.when(bounds.forall { case (min, max) => isInteger(min) && isInteger(max) }) {
+      bounds.map { case (min, max) => (min.asLong, max.asLong) }
     }
   }
 

@@ -38,6 +38,8 @@ final private[dlcache] case class NextVersion(
       datasetId = current.datasetId,
       planKey = NextVersion.appendedKey(current.planKey, key),
       schema = Alignment.widen(current.schema, layout.schema),
+      unpacked =
+        for (there <- current.unpacked; added <- layout.unpacked) yield Alignment.widen(there, added),
       timeToLive = ttlSeconds.orElse(current.timeToLive)
     )
   }
@@ -58,6 +60,7 @@ final private[dlcache] case class NextVersion(
       key,
       Some(explanation),
       layout.schema,
+      layout.unpacked,
       columns,
       all.map(ManifestEntries.withoutNestedChunks(_, columns)),
       options,

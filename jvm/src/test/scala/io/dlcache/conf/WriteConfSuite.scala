@@ -1,7 +1,7 @@
 package io.dlcache.conf
 
 import io.dlcache.error.DlcacheException
-import io.dlcache.shard.FloatDtype
+import io.dlcache.shard.{FloatDtype, Pack}
 import org.scalatest.funsuite.AnyFunSuite
 
 class WriteConfSuite extends AnyFunSuite {
@@ -12,7 +12,7 @@ class WriteConfSuite extends AnyFunSuite {
   test("without options everything has its default") {
     val conf = WriteConf.of(Map.empty, Map("spark.app.name" -> "x"))
     assert(
-      conf == WriteConf(None, None, None, None, "uncompressed", 128L << 20, 32L << 20, None, None, None, None)
+      conf == WriteConf(None, None, None, None, "uncompressed", 128L << 20, 32L << 20, Nil, None, None, None, None)
     )
   }
 
@@ -26,6 +26,7 @@ class WriteConfSuite extends AnyFunSuite {
         "compression" -> "ZSTD",
         "targetshardbytes" -> "64m",
         "rowGroupBytes" -> "1048576",
+        "pack" -> """{"y": ["d"], "x": ["b", "a"]}""",
         "shards" -> "8",
         "shuffle" -> "-3",
         "ttl" -> "7d",
@@ -42,6 +43,7 @@ class WriteConfSuite extends AnyFunSuite {
         "zstd",
         64L << 20,
         1L << 20,
+        Seq(Pack("x", Seq("b", "a")), Pack("y", Seq("d"))),
         Some(8),
         Some(-3L),
         Some(604800L),
@@ -57,6 +59,17 @@ class WriteConfSuite extends AnyFunSuite {
     assert(conf.rowGroupBytes == (1L << 20))
     assert(conf.targetShardBytes == (128L << 20))
     assert(WriteConf.of(Map("dtype" -> "source"), session).dtype.isEmpty)
+  }
+
+  test("packs are JSON text, and part of the key in one spelling") {
+    def options(text: String) = WriteConf.of(Map("pack" -> text), Map.empty).writeOptions
+    assert(options("""{"y":["c"],"x":["b","a"]}""")("pack") == """{"x":["b","a"],"y":["c"]}""")
+    assert(options(""" { "x": ["b", "a"] } """) != options("""{"x":["a","b"]}"""))
+    assert(!WriteConf.of(Map.empty, Map.empty).writeOptions.contains("pack"))
+    val wrong = Seq("x", "[]", "{}", "7", """{"x":[]}""", """{"x":"a"}""", """{"x":[1]}""", """{"x":["a"],"x":["b"]}""")
+    (wrong ++ Seq("""{"":["a"]}""", """{"x":["a"]} more""")).foreach { text =>
+      assert(failure("pack" -> text).getCondition == "DLCACHE_INVALID_OPTION", text)
+    }
   }
 
   test("an unknown option is refused, with the options that there are") {

@@ -20,6 +20,7 @@ import org.apache.spark.sql.types._
   * @param versions the rows that each version adds
   * @param partitions of each write: shards, as long as they are small
   * @param options of the write
+  * @param pack the option of this name
   */
 final private[golden] case class GoldenDataset(
     name: String,
@@ -27,7 +28,8 @@ final private[golden] case class GoldenDataset(
     schema: StructType,
     versions: Seq[Seq[Row]],
     partitions: Int = 1,
-    options: Map[String, String] = Map.empty
+    options: Map[String, String] = Map.empty,
+    pack: Map[String, Seq[String]] = Map.empty
 ) {
 
   def frame(spark: SparkSession, rows: Seq[Row]): DataFrame =
@@ -42,9 +44,20 @@ final private[golden] case class GoldenDataset(
     val path = directory.resolve(name)
     versions.foreach { rows =>
       val mode = if (Files.exists(path)) "append" else "errorifexists"
-      frame(spark, rows).write.format("dlcache").options(options).option("key", name).mode(mode).save(path.toString)
+      val writer = frame(spark, rows).write.format("dlcache").options(options).option("key", name)
+      if (pack.nonEmpty) writer.option("pack", GoldenDataset.mapper.writeValueAsString(packs))
+      writer.mode(mode).save(path.toString)
     }
     Files.writeString(path.resolve("expected.json"), GoldenDataset.text(expected)): Unit
+  }
+
+  private def packs: ObjectNode = {
+    val root = GoldenDataset.mapper.createObjectNode()
+    pack.foreach { case (name, columns) =>
+      val list = root.putArray(name)
+      columns.foreach(list.add(_))
+    }
+    root
   }
 
   /** For each version and column the values of all rows, in order, as docs/format.md says that they are delivered. */
@@ -57,7 +70,17 @@ final private[golden] case class GoldenDataset(
       entry.put("version", i + 1)
       entry.put("rows", rows(i + 1).size)
       val columns = entry.putObject("columns")
-      Manifest.leaves(schema).foreach { case (path, dataType) =>
+      pack.foreach { case (name, members) =>
+        val values = columns.putArray(name)
+        rows(i + 1).foreach { row =>
+          val list = values.addArray()
+          members.foreach(member =>
+            list.add(GoldenDataset.json(row.get(schema.fieldIndex(member)), schema(member).dataType))
+          )
+        }
+      }
+      val packed = pack.values.flatten.toSet
+      Manifest.leaves(schema).filterNot { case (path, _) => packed(path.head) }.foreach { case (path, dataType) =>
         val values = columns.putArray(path.mkString("."))
         rows(i + 1).foreach(row => values.add(GoldenDataset.json(GoldenDataset.at(row, schema, path), dataType)))
       }

@@ -215,6 +215,26 @@ private[golden] object GoldenDatasets {
     )
   )
 
+  private val packed = GoldenDataset(
+    "packed",
+    "Columns of numbers that are stored as one: their order in it is another than in the rows.",
+    new StructType()
+      .add("id", LongType, nullable = false)
+      .add("height", FloatType)
+      .add("small", ByteType)
+      .add("name", StringType)
+      .add("age", FloatType, nullable = false)
+      .add("less", ByteType)
+      .add("weight", FloatType),
+    Seq(
+      (0 until 9).map(i => Row(i.toLong, i / 4f, i.toByte, s"n$i", -i / 2f, (100 - i).toByte, Float.NaN)),
+      (9 until 12).map(i => Row(i.toLong, i / 4f, i.toByte, s"n$i", -i / 2f, (100 - i).toByte, i * 8f))
+    ),
+    partitions = 2,
+    options = Map("rowGroupBytes" -> "64"),
+    pack = Map("features" -> Seq("age", "weight", "height"), "bytes" -> Seq("small", "less"))
+  )
+
   val all: Seq[GoldenDataset] =
-    Seq(compressed, empty, float32, nested, ragged, scalars, strings, tensors, vectors, versions)
+    Seq(compressed, empty, float32, nested, packed, ragged, scalars, strings, tensors, vectors, versions)
 }

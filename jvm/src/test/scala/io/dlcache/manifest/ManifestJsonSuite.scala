@@ -7,6 +7,7 @@ import scala.jdk.CollectionConverters._
 import com.fasterxml.jackson.databind.JsonNode
 import com.fasterxml.jackson.databind.node.{ArrayNode, ObjectNode}
 import io.dlcache.error.DlcacheException
+import org.apache.spark.sql.types.{ArrayType, FloatType, LongType, StructType}
 import org.scalacheck.Gen
 import org.scalatest.funsuite.AnyFunSuite
 import org.scalatestplus.scalacheck.ScalaCheckPropertyChecks
@@ -90,8 +91,8 @@ class ManifestJsonSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
 
   test("every key that is required is missed by its name") {
     val root = mapper.readTree(ManifestJson.write(Manifests.sample))
-    val optional = Set("ttl-seconds", "explanation")
-    val optionalInColumn = Set("lengths", "logical", "precision", "scale", "udt", "statistics")
+    val optional = Set("ttl-seconds", "explanation", "unpacked-schema")
+    val optionalInColumn = Set("lengths", "logical", "precision", "scale", "udt", "elements", "statistics")
     for (
       (pointer, skipped) <- Seq(
         "" -> optional,
@@ -171,6 +172,32 @@ class ManifestJsonSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
   test("a tensor of one dimension may have a row index, for a later version may be ragged") {
     val text = edited(set("/shards/0/chunks/1", Array(640, 160, 1280)))
     assert(ManifestJson.parse(text, path).shards.head.chunks(1).contains(Seq(ChunkEntry(640, 160, 1280))))
+  }
+
+  test("packed columns have names for their elements, and the unpacked schema has these in their place") {
+    val schema = new StructType().add("x", ArrayType(FloatType, containsNull = false)).add("id", LongType)
+    val unpacked = new StructType().add("b", FloatType).add("id", LongType).add("a", FloatType, nullable = false)
+    val packed = Manifests
+      .empty(1, schema, Seq(Manifests.tensor(Seq(2), "x"), Manifests.scalar("int64", "id")))
+    val manifest = packed.copy(
+      unpacked = Some(unpacked),
+      columns = packed.columns.updated(0, packed.columns.head.copy(elements = Some(Seq("a", "b"))))
+    )
+    val good = ManifestJson.write(manifest)
+    assert(ManifestJson.parse(good, path) == manifest)
+    def refused(change: ObjectNode => Unit): String = {
+      val root = mapper.readTree(good).asInstanceOf[ObjectNode]
+      change(root)
+      reject(root.toString)
+    }
+    assert(refused(_.remove("unpacked-schema"): Unit).contains("unpacked-schema"))
+    assert(refused(set("/columns/0/elements", Array("a"))).contains("elements"))
+    assert(refused(set("/columns/0/elements", Array("a", "c"))).contains("unpacked-schema"))
+    assert(refused(set("/columns/0/elements", Array("a", "a"))).contains("unpacked-schema"))
+    assert(refused(set("/unpacked-schema/fields/0/type", "double")).contains("unpacked-schema"))
+    assert(refused(set("/unpacked-schema/fields/1/name", "x")).contains("unpacked-schema"))
+    assert(refused(_.at("/columns/0").asInstanceOf[ObjectNode].remove("elements"): Unit).contains("elements"))
+    assert(refused(set("/columns/1/elements", Array("id"))).contains("packed column"))
   }
 
   test("a shard path that could leave the data directory is refused") {

@@ -15,7 +15,7 @@ private[dlcache] object Manifests {
   val digest: String = "0123456789abcdef" * 4
 
   def column(path: String*): ColumnEntry =
-    ColumnEntry(path, "nested", None, None, None, None, None, None, None, 0, 0, None)
+    ColumnEntry(path, "nested", None, None, None, None, None, None, None, None, 0, 0, None)
 
   def scalar(dtype: String, path: String*): ColumnEntry =
     column(path: _*).copy(storage = "scalar", dtype = Some(dtype), storedDtype = Some(dtype))
@@ -37,6 +37,7 @@ private[dlcache] object Manifests {
       planKey = PlanKeyEntry("durable", digest, None),
       explanation = None,
       schema = schema,
+      unpacked = None,
       columns = columns,
       shards = Nil,
       options = Map.empty,

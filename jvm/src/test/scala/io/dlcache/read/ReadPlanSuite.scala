@@ -39,6 +39,8 @@ class ReadPlanSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
       all.foreach { shard =>
         val splits = byShard(shard.path)
         assert(splits.map(_.start) == splits.scanLeft(0L)(_ + _.length).init)
+        assert(splits.map(_.firstGroup) == splits.scanLeft(0)(_ + _.groups).init)
+        assert(splits.map(_.groups).sum == shard.rowGroups && splits.forall(_.groups > 0))
         assert(splits.map(_.length).sum == shard.bytes && splits.forall(_.shardBytes == shard.bytes))
       }
     }

@@ -33,10 +33,8 @@ class ColumnSummarySuite extends AnyFunSuite with ScalaCheckPropertyChecks {
     classes <- classes
   } yield if (rows == 0) ColumnSummary.empty else ColumnSummary(rows, nulls, 0, shape, lengths, Some(numbers), classes)
 
-  private def elements(rows: Seq[Seq[Double]]): ElementMoments = {
-    val each = rows.transpose.map(_.map(Moments.one).foldLeft(Moments.empty)(_ merge _)).toArray
-    ElementMoments(each.map(_.count), each.map(_.min), each.map(_.max), each.map(_.mean), each.map(_.m2))
-  }
+  private def elements(rows: Seq[Seq[Double]]): ElementMoments =
+    ElementMoments.of(rows.transpose.map(_.map(Moments.one).foldLeft(Moments.empty)(_ merge _)).toArray)
 
   private def close(a: Double, b: Double, scale: Double = 1): Boolean =
     a == b || a.isNaN && b.isNaN || math.abs(a - b) <= 1e-9 * math.max(scale, math.max(math.abs(a), math.abs(b)))
@@ -119,6 +117,38 @@ class ColumnSummarySuite extends AnyFunSuite with ScalaCheckPropertyChecks {
     }
   }
 
+  test("least and greatest of int64 elements are exact, merged too") {
+    val longs = Gen.oneOf(Gen.long, Gen.choose(-9L, 9L), Gen.const(Long.MaxValue), Gen.const((1L << 53) + 1))
+    val rows = Gen.choose(1, 4).flatMap(width => Gen.nonEmptyListOf(Gen.listOfN(width, longs)).map(width -> _))
+    def scanned(rows: Seq[Seq[Long]], width: Int) = {
+      val bytes = ByteBuffer.allocate(8 * rows.size * width).order(ByteOrder.LITTLE_ENDIAN)
+      rows.flatten.foreach(bytes.putLong)
+      NumberScan.elements(bytes.array, 0, rows.size, width, Stored.Int64, None)
+    }
+    forAll(rows, minSuccessful(100)) { case (width, rows) =>
+      val expected = rows.transpose.map(element => (element.min, element.max))
+      val whole = scanned(rows, width)
+      assert(whole.range == ValueRange.Integers(rows.flatten.min, rows.flatten.max))
+      val parts = rows.grouped(2).map(scanned(_, width).numbers).reduce(_ merge _)
+      Seq(whole.numbers, parts).foreach {
+        case elements: ElementMoments => assert(elements.exact.get.toSeq == expected)
+        case other => fail(s"$other is not by element")
+      }
+      assert(parts.overall.exact.contains((rows.flatten.min, rows.flatten.max)))
+    }
+  }
+
+  test("numbers whose sum is not finite, though each of them is, keep their mean") {
+    val bytes = ByteBuffer.allocate(8 * 6).order(ByteOrder.LITTLE_ENDIAN)
+    Seq(1e308, Double.NaN, 1e308, 1.0, 1e308, 3.0).foreach(bytes.putDouble)
+    NumberScan.elements(bytes.array, 0, 3, 2, Stored.Float64, None).numbers match {
+      case elements: ElementMoments =>
+        assert(close(elements(0).mean, 1e308) && elements(0).count == 3)
+        assert(elements(1).mean == 2 && elements(1).count == 2 && elements(1).variance == 1)
+      case other => fail(s"$other is not by element")
+    }
+  }
+
   test("variance keeps its digits far from zero") {
     val values = Seq.tabulate(100000)(i => 16777216f + i % 2 * 2)
     assert(close(scan(values, values.size, 0).numbers.overall.variance, 1.0))
@@ -140,6 +170,20 @@ class ColumnSummarySuite extends AnyFunSuite with ScalaCheckPropertyChecks {
     val many = Classes.Integers((0L to 999L).map(_ -> 1L).toMap)
     assert(many.merge(many).contains(Classes.Integers((0L to 999L).map(_ -> 2L).toMap)))
     assert(many.merge(Classes.Integers(Map(1000L -> 1L))).isEmpty)
+  }
+
+  test("integers are counted exactly as long as few of them are different") {
+    val values = Gen.choose(1, 1500).flatMap(n => Gen.listOfN(2000, Gen.choose(-n.toLong / 2, n.toLong / 2)))
+    forAll(values, minSuccessful(40)) { values =>
+      val counter = new IntegerCounter
+      values.grouped(300).foreach { part =>
+        val bytes = ByteBuffer.allocate(8 * part.size).order(ByteOrder.LITTLE_ENDIAN)
+        part.foreach(bytes.putLong)
+        counter.add(bytes.array, 0, part.size, Stored.Int64)
+      }
+      val expected = values.groupMapReduce(identity)(_ => 1L)(_ + _)
+      assert(counter.result == Option.when(expected.size <= Classes.MaxCount)(Classes.Integers(expected)))
+    }
   }
 
   private val tensor = ShardLayout.of(new StructType().add("x", ArrayType(FloatType)), None).columns.head

@@ -21,7 +21,7 @@ class Crc32Suite extends AnyFunSuite with ScalaCheckPropertyChecks {
   test("the CRC of a file is the same whether the CRCs of its pieces are announced or not") {
     forAll(pieces) { pieces =>
       val bytes = new ByteArrayOutputStream
-      val out = new Crc32Output(new FSDataOutputStream(bytes, null))
+      val out = new Crc32Output(new FSDataOutputStream(bytes, null), identity)
       pieces.foreach { case (piece, announced) =>
         if (announced) out.announce(piece, 0, piece.length, crc(piece))
         out.write(piece, 0, piece.length)

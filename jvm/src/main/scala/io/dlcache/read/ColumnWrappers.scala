@@ -28,7 +28,7 @@ private[read] object VectorColumn {
     .add("values", ArrayType(DoubleType, containsNull = false))
 
   private object Kind extends ReadOnlyColumn(ByteType) {
-    override def getByte(row: Int): Byte = VectorColumns.DenseVector
+    override def getByte(row: Int): Byte = ReadColumns.DenseVector
     override def hasNull: Boolean = false
     override def numNulls: Int = 0
     override def isNullAt(row: Int): Boolean = false
@@ -58,6 +58,17 @@ final private[read] class WideningValues(floats: ColumnarArray) extends ReadOnly
   override def numNulls: Int = 0
   override def isNullAt(index: Int): Boolean = false
   override def close(): Unit = ()
+}
+
+/** One element of arrays that all have it and none of which is null, seen as a column of its own. */
+final private[read] class ElementColumn(arrays: ColumnVector, index: Int, dataType: DataType)
+    extends Wrapper(dataType, arrays) {
+  override def getByte(row: Int): Byte = arrays.getArray(row).getByte(index)
+  override def getShort(row: Int): Short = arrays.getArray(row).getShort(index)
+  override def getInt(row: Int): Int = arrays.getArray(row).getInt(index)
+  override def getLong(row: Int): Long = arrays.getArray(row).getLong(index)
+  override def getFloat(row: Int): Float = arrays.getArray(row).getFloat(index)
+  override def getDouble(row: Int): Double = arrays.getArray(row).getDouble(index)
 }
 
 /** A field that no row has. */
