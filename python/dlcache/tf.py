@@ -51,6 +51,11 @@ def dataset(source: Readable, batch_size: int = 32, *, start_step: int = 0, **op
         raise OptionError("progress=True is for Dataset.numpy and Dataset.torch; Keras shows a bar of its own")
     if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
         raise OptionError(f"start_step must be an integer of at least 0, not {start_step!r}")
+    return batches(loader, start_step)
+
+
+def batches(loader: BatchLoader, start_step: int = 0) -> tf.data.Dataset:
+    """The `tf.data.Dataset` of a loader, whose options say all."""
     if not loader.options.resolve().changes_rows:
         return _graph(_Reader(loader), start_step)
     if start_step:

@@ -1,0 +1,90 @@
+"""The converter's PyTorch loaders: dlcache's own, and with the signatures of Petastorm's loaders."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ._converter_reader import Reader
+from ._dataset import Dataset
+from ._options import LoaderOptions
+from ._values import Batch, Strings, as_arrays
+from .torch import TorchLoader
+
+
+class ConverterLoader(TorchLoader):
+    """A `dlcache.torch.TorchLoader` that can end its iterations."""
+
+    def __init__(self, dataset: Dataset, options: LoaderOptions, pad_to: Any = None, pin_memory: bool = False) -> None:
+        super().__init__(dataset, options, pad_to, pin_memory)
+        self._running: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __iter__(self) -> Iterator[Any]:
+        iteration = super().__iter__()
+        self._running.add(iteration)
+        return iteration
+
+    def close(self) -> None:
+        """End the iterations that go on, and the threads that read ahead for them."""
+        for iteration in list(self._running):
+            iteration.close()
+
+    def __enter__(self) -> ConverterLoader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class DataLoader(ConverterLoader):
+    """What `data_loader_fn` can be: `functools.partial(DataLoader, collate_fn=...)`.
+
+    collate_fn: makes a batch of a list of rows, each a dict of NumPy values; it costs a Python loop over the rows. By
+    default the batch is the dict of tensors that it is read as. shuffling_queue_capacity: as in
+    `SparkDatasetConverter.make_torch_dataloader`.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        batch_size: int = 1,
+        collate_fn: Callable[[list[dict[str, Any]]], Any] | None = None,
+        shuffling_queue_capacity: int = 0,
+    ) -> None:
+        super().__init__(*_read(reader, batch_size, shuffling_queue_capacity))
+        self._collate = collate_fn
+
+    def deliver(self, batch: Batch) -> Any:
+        if self._collate is None:
+            return super().deliver(batch)
+        arrays = as_arrays(batch)
+        rows = len(next(iter(arrays.values())))
+        return self._collate([{name: value[row] for name, value in arrays.items()} for row in range(rows)])
+
+
+class BatchedDataLoader(ConverterLoader):
+    """What `data_loader_fn` can be. transform_fn: makes a tensor of the NumPy array of each field; `torch.as_tensor`
+    by default."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        batch_size: int = 1,
+        transform_fn: Callable[[Any], Any] | None = None,
+        shuffling_queue_capacity: int = 0,
+    ) -> None:
+        super().__init__(*_read(reader, batch_size, shuffling_queue_capacity))
+        self._transform_fn = transform_fn
+
+    def convert(self, batch: Batch) -> Mapping[str, Any]:
+        make = self._transform_fn
+        if make is None or make is torch.as_tensor:
+            return super().convert(batch)
+        return {name: make(value.to_numpy() if isinstance(value, Strings) else value) for name, value in batch.items()}
+
+
+def _read(reader: Reader, batch_size: int, capacity: int) -> tuple[Dataset, LoaderOptions]:
+    return reader.dataset, reader.choices.options(reader.dataset, batch_size, capacity, "dict")
