@@ -24,6 +24,7 @@ from ._explain import Explanation
 from ._gc_model import Kept, Removal
 from ._lifecycle import DatasetReport, GcReport, gc
 from ._loader import BatchLoader, NumpyLoader
+from ._mixture import Mixture, mix
 from ._reading import ReaderLease
 from ._result import CacheResult
 from ._root import root
@@ -48,6 +49,7 @@ __all__ = [
     "InUseError",
     "Kept",
     "ManifestError",
+    "Mixture",
     "NotADatasetError",
     "NullValueError",
     "NumpyLoader",
@@ -68,6 +70,7 @@ __all__ = [
     "configure",
     "gc",
     "load",
+    "mix",
     "root",
     "verify",
 ]

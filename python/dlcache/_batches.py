@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -79,6 +79,25 @@ class Work:
     steps: int
 
 
+class Reads(Protocol):
+    """The rows of a loader's steps; `Source` is the one for a dataset. Threads share it."""
+
+    @property
+    def pool(self) -> BufferPool: ...
+
+    def files(self) -> EpochFiles | None: ...
+
+    def read(self, work: Work, pool: BufferPool) -> dict[str, Value]: ...
+
+    def gather(self, positions: Int64s, pool: BufferPool) -> dict[str, Value]: ...
+
+    def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]: ...
+
+    def ids(self, epoch: int, positions: Int64s) -> Int64s: ...
+
+    def row_names(self, work: Work) -> Sequence[Any]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """Everything that decides what is in a batch: which rows, of which columns, in which order. Threads share it.
@@ -112,6 +131,14 @@ class Source:
         if self.steps.remainder == "mask":
             out[WEIGHT] = (self.steps.positions(work.step, work.steps) < self.steps.rows).astype(np.float32)
         return out
+
+    def files(self) -> EpochFiles:
+        """What the views of one iteration lie in."""
+        return EpochFiles(self.reader.private)
+
+    def at(self, epoch: int, positions: Int64s, pool: BufferPool) -> dict[str, Value]:
+        """The rows at any positions of an epoch's order, each below its end."""
+        return self._fields(self.reader.locate(self.rows.at(self.orders.epoch(epoch).at(positions))), pool)
 
     def gather(self, positions: Int64s, pool: BufferPool) -> dict[str, Value]:
         """Rows by their positions in the dataset, with nulls as the policy says."""
@@ -178,7 +205,7 @@ class Source:
     def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]:
         """The batches of some steps: parts of one super-batch, or views of the file where the order is the file's."""
         if files is None:
-            return self.cut(work, self.read(work, pool))
+            return cut(self.read(work, pool), self.steps.batch_size, work.steps)
         out: list[dict[str, Value]] = []
         while len(out) < work.steps:
             step = work.step + len(out)
@@ -186,16 +213,8 @@ class Source:
             rows = None if span is None else self._view(part, span, pool, files)
             if rows is None:
                 rows = self.read(part, pool)
-            out += self.cut(part, rows)
+            out += cut(rows, self.steps.batch_size, part.steps)
         return out
-
-    def cut(self, work: Work, rows: dict[str, Value]) -> list[dict[str, Value]]:
-        """The batches in the rows of some steps."""
-        size = self.steps.batch_size
-        return [
-            {name: value[start : start + size] for name, value in rows.items()}
-            for start in range(0, work.steps * size, size)
-        ]
 
     def _within_group(self, work: Work) -> tuple[Work, tuple[int, int] | None]:
         """The first of these steps, as many as lie in one row group, but at least one, and the range of their row ids;
@@ -230,6 +249,13 @@ class Source:
         if self.steps.remainder == "mask":
             out[WEIGHT] = np.ones(last - first, np.float32)
         return out
+
+
+def cut(rows: dict[str, Value], size: int, steps: int) -> list[dict[str, Value]]:
+    """The batches in the rows of some steps."""
+    return [
+        {name: value[start : start + size] for name, value in rows.items()} for start in range(0, steps * size, size)
+    ]
 
 
 class EpochFiles:
@@ -275,7 +301,7 @@ class Pipeline:
     threads, in order if it is one. stop: called when the iteration ends, while transforms may be under way.
     """
 
-    source: Source
+    source: Reads
     threads: int
     depth: int
     views: bool
@@ -287,7 +313,7 @@ class Pipeline:
     def run(self, works: Iterable[Work]) -> Generator[tuple[int, int, dict[str, Value]], None, None]:
         """Yields (epoch, step, batch)."""
         self._pool = self.source.pool
-        self._files = EpochFiles(self.source.reader.private) if self.views else None
+        self._files = self.source.files() if self.views else None
         metrics, clock, forks = self.metrics, time.perf_counter, _forks
         begun = clock() - metrics.seconds
         try:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._apply import Runner
-from ._batches import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, Metrics, Pipeline, Source, Work
+from ._batches import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, Metrics, Pipeline, Reads, Work
 from ._errors import OptionError
 from ._fields import WEIGHT, check_weight
 from ._fingerprint import Fingerprint
@@ -71,7 +71,7 @@ class BatchLoader:
             lambda epoch, positions: self._source.ids(epoch, positions),
         )
         self._iteration: object = None
-        self._process_source: tuple[int, Source] | None = None
+        self._process_source: tuple[int, Reads] | None = None
         if self._transform is None or resolved.transform is None or resolved.transform.edit_fields is not None:
             _ = self._shaper
 
@@ -258,7 +258,7 @@ class BatchLoader:
         return max(1, min(1024, most // max(1, self.batch_size * self._selection.row_bytes), self._steps.count))
 
     @property
-    def _source(self) -> Source:
+    def _source(self) -> Reads:
         """What is read, with the locks and maps of this process: a child gets its own after a fork."""
         process = os.getpid()
         if self._process_source is None or self._process_source[0] != process:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from ._checks import Verify
 from ._classes import StringsAs
 from ._fields import Nulls
 from ._loader import NumpyLoader
 from ._options import PREFETCH_BYTES, LoaderOptions, Output
-from ._reading import ReaderLease
 from ._selection import Selects
 from ._steps import Remainder, Steps
 from ._transform import TransformSpec
+
+
+class Lease(Protocol):
+    """Keeps what is read from being deleted, from the first `touch` to `close`."""
+
+    def touch(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Readable(ABC):
@@ -34,7 +41,7 @@ class Readable(ABC):
         """What a loader with these options reads, checked."""
 
     @abstractmethod
-    def lease(self) -> ReaderLease:
+    def lease(self) -> Lease:
         """A lease on what is read: while it is open, nobody deletes the shards."""
 
     @abstractmethod

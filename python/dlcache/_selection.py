@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ._batches import Source
+from ._batches import Reads, Source
 from ._checks import checked_verify
 from ._classes import Codes, codes_of
 from ._fields import NullPolicy, select
@@ -45,7 +45,7 @@ class Selects(Protocol):
     def identity(self) -> dict[str, Any]:
         """Which rows these are, in JSON values."""
 
-    def source(self, options: Resolved, steps: Steps, block_steps: int) -> Source:
+    def source(self, options: Resolved, steps: Steps, block_steps: int) -> Reads:
         """What reads the rows, in the order that the options say. `block_steps` are located at once."""
 
 
