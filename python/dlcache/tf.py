@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ try:
 except ImportError as missing:
     raise ImportError("dlcache.tf needs TensorFlow: pip install 'dlcache[tensorflow]'") from missing
 
-from ._adapters import loader_options
+from ._adapters import check_sparse, loader_options
 from ._batches import SUPER_BATCH_BYTES
 from ._errors import ColumnError, OptionError
 from ._loader import BatchLoader
@@ -29,7 +30,9 @@ from ._values import Field, Ragged, Strings, Value, concatenate, offsets_of
 Arrays = list[npt.NDArray[Any]]
 
 
-def dataset(source: Readable, batch_size: int = 32, *, start_step: int = 0, **options: Any) -> tf.data.Dataset:
+def dataset(
+    source: Readable, batch_size: int = 32, *, start_step: int = 0, sparse: Sequence[str] = (), **options: Any
+) -> tf.data.Dataset:
     """A `tf.data.Dataset` of batches. `options` are those of `Dataset.numpy`.
 
     Dense columns are tensors with static shapes, ragged ones `tf.RaggedTensor`, strings and bytes `tf.string`. With
@@ -37,6 +40,7 @@ def dataset(source: Readable, batch_size: int = 32, *, start_step: int = 0, **op
     `weighted_metrics` exact (a Keras loss divides by the rows with the padding). Each iteration over it has the next
     epoch's order, also when Keras makes the iterations.
     A transform that changes the number of rows makes a dataset of unknown cardinality, and allows no `start_step`.
+    sparse: names of tensor columns that are delivered as `tf.SparseTensor`.
     start_step: steps, counted from the first epoch on, that the first iteration leaves out: to go on with a training.
 
     Its cardinality is known, but if `start_step` is within an epoch. Automatic sharding is off: `rank` does it. With a
@@ -51,18 +55,18 @@ def dataset(source: Readable, batch_size: int = 32, *, start_step: int = 0, **op
         raise OptionError("progress=True is for Dataset.numpy and Dataset.torch; Keras shows a bar of its own")
     if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
         raise OptionError(f"start_step must be an integer of at least 0, not {start_step!r}")
-    return batches(loader, start_step)
+    return batches(loader, start_step, sparse)
 
 
-def batches(loader: BatchLoader, start_step: int = 0) -> tf.data.Dataset:
+def batches(loader: BatchLoader, start_step: int = 0, sparse: Sequence[str] = ()) -> tf.data.Dataset:
     """The `tf.data.Dataset` of a loader, whose options say all."""
     if not loader.options.resolve().changes_rows:
-        return _graph(_Reader(loader), start_step)
+        return _graph(_Reader(loader, sparse), start_step)
     if start_step:
         raise OptionError(
             f"start_step={start_step} does not say where to begin: the transform changes the rows of a step"
         )
-    return _generated(_Reader(loader))
+    return _generated(_Reader(loader, sparse))
 
 
 # How a batch crosses into the graph: each field as one or two flat arrays
@@ -71,9 +75,9 @@ def batches(loader: BatchLoader, start_step: int = 0) -> tf.data.Dataset:
 class _Reader:
     """The super-batches of a loader as arrays that a graph can take."""
 
-    def __init__(self, loader: BatchLoader) -> None:
+    def __init__(self, loader: BatchLoader, sparse: Sequence[str]) -> None:
         self.loader = loader
-        self._plain = BatchLoader(loader.dataset, replace(loader.options, output="dict"))
+        self._sparse = check_sparse(sparse, loader.element_spec)
         self.fields = [_Crossing.of(field) for field in loader.element_spec.values()]
         transform = loader.options.resolve().transform
         threads = loader.options.resolve().threads
@@ -110,9 +114,14 @@ class _Reader:
             rows = self.loader.read(int(step), steps, int(epoch))
         return self._arrays(self.loader.steps.size(int(step)), rows)
 
+    @cached_property
+    def _values(self) -> BatchLoader:
+        """The loader, as one that yields NumPy's values."""
+        return BatchLoader(self.loader.dataset, replace(self.loader.options, output="dict"))
+
     def generate(self) -> Iterator[tuple[Any, ...]]:
         """The arrays of all batches of the next iteration."""
-        for batch in self._plain:
+        for batch in self._values:
             yield tuple(self._arrays(len(next(iter(batch.values()))), batch))
 
     def _arrays(self, size: int, rows: Mapping[str, Value]) -> Arrays:
@@ -133,6 +142,8 @@ class _Reader:
         for crossing in self.fields:
             parts, arrays = arrays[: len(crossing.dtypes)], arrays[len(crossing.dtypes) :]
             batch[crossing.field.name] = crossing.tensor(parts, size)
+        for name in self._sparse:
+            batch[name] = tf.sparse.from_dense(batch[name])
         return self.loader.deliver(batch)
 
 

@@ -18,7 +18,7 @@ try:
 except ImportError as missing:
     raise ImportError("dlcache.torch needs PyTorch: pip install 'dlcache[torch]'") from missing
 
-from ._adapters import loader_options
+from ._adapters import check_sparse, loader_options
 from ._batches import Work
 from ._dataset import Dataset
 from ._errors import ColumnError, OptionError, StateError, unknown_column
@@ -39,6 +39,7 @@ def loader(
     *,
     pad_to: PadTo = None,
     pin_memory: bool = False,
+    sparse: Sequence[str] = (),
     group: distributed.ProcessGroup | None = None,
     **options: Any,
 ) -> TorchLoader:
@@ -50,12 +51,12 @@ def loader(
     Tensors share the memory of the batch. Ragged columns become jagged nested tensors, or with `pad_to` (a length, or
     a dict of lengths by column) tensors [batch, length], filled with zeros and cut. Strings, bytes and other objects
     are lists. pin_memory: put tensors into page-locked memory, which PyTorch keeps and uses again; no effect without
-    CUDA.
+    CUDA. sparse: names of tensor columns that are delivered as sparse COO tensors.
 
     Raises OptionError, ColumnError and NullValueError at once, ShardError and TransformError while iterating.
     """
     if group is None:
-        return TorchLoader(dataset, loader_options(batch_size, options).placed(), pad_to, pin_memory)
+        return TorchLoader(dataset, loader_options(batch_size, options).placed(), pad_to, pin_memory, sparse)
     for name in ("rank", "world_size"):
         if options.get(name) is not None:
             raise OptionError(f"{name} and group were given, and a group has its own; leave out one of them")
@@ -63,7 +64,7 @@ def loader(
     if rank < 0:
         raise OptionError("this process is not in the group; make the loader in the processes of the group only")
     placed = loader_options(batch_size, {**options, "rank": rank, "world_size": world_size})
-    return TorchLoader(dataset, placed, pad_to, pin_memory)
+    return TorchLoader(dataset, placed, pad_to, pin_memory, sparse)
 
 
 class TorchLoader(BatchLoader, IterableDataset[Any]):
@@ -74,17 +75,26 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
     """
 
     def __init__(
-        self, dataset: Readable, options: LoaderOptions, pad_to: PadTo = None, pin_memory: bool = False
+        self,
+        dataset: Readable,
+        options: LoaderOptions,
+        pad_to: PadTo = None,
+        pin_memory: bool = False,
+        sparse: Sequence[str] = (),
     ) -> None:
         super().__init__(dataset, options)
         self._tensors = Tensors(pad_to, pin_memory)
+        self._sparse = check_sparse(sparse, self.element_spec) if sparse else ()
         if self._transform is None:
             self._tensors.check(self.read_fields)
         self._begun: tuple[int, int, int] | None = None
         self._renumber()
 
     def convert(self, batch: Batch) -> Mapping[str, Any]:
-        return {name: self._tensors.of(name, value) for name, value in batch.items()}
+        made = {name: self._tensors.of(name, value) for name, value in batch.items()}
+        for name in self._sparse:
+            made[name] = made[name].to_sparse()
+        return made
 
     # Which steps: all in one process, every n-th in each of n workers
 
@@ -182,13 +192,19 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**super().__getstate__(), "pad_to": self._tensors.pad_to, "pin_memory": self._tensors.pin}
+        state["sparse"] = self._sparse
         if multiprocessing.context.get_spawning_popen() is not None:  # a worker process gets what a fork would give it
             state["copy"] = {name: getattr(self, name) for name in ("_next_epoch", "_resume", "_iterations")}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         TorchLoader.__init__(
-            self, state["dataset"], placed_again(state["options"]), state["pad_to"], state["pin_memory"]
+            self,
+            state["dataset"],
+            placed_again(state["options"]),
+            state["pad_to"],
+            state["pin_memory"],
+            state["sparse"],
         )
         if "copy" in state:
             self.__dict__.update(state["copy"])
