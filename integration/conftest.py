@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from integration import _servers
 from pyspark.sql import SparkSession
 
 import dlcache
@@ -28,6 +29,14 @@ def manifests_are_valid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         validator.validate(json.loads(path.read_text()))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Remote shards are mirrored into a folder of the tests' own, never into the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DLCACHE_MIRROR_DIR", str(tmp_path_factory.mktemp("mirror")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One classic session on two threads, with its own warehouse and its own default root."""
@@ -41,6 +50,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": str(base / "warehouse"),
         "spark.datasource.dlcache.root": str(base / "root"),
+        "spark.jars": ",".join(map(str, _servers.jars("s3a"))),
     }
     builder = SparkSession.builder.master("local[2]").appName("dlcache integration").config(map=settings)
     session = dlcache.configure(builder).getOrCreate()

@@ -123,7 +123,9 @@ def _arrow(uri: Uri, options: Mapping[str, Any]) -> Any:
 
     try:
         if uri.scheme == "s3":
-            return fs.S3FileSystem(**{**_region(uri.authority, options), **options})
+            filesystem = fs.S3FileSystem(**options)
+            region = _region(uri.authority, options)
+            return filesystem if region is None else fs.S3FileSystem(region=region, **options)
         if uri.scheme == "gs":
             return fs.GcsFileSystem(**options)
         if uri.scheme == "abfs":
@@ -134,17 +136,17 @@ def _arrow(uri: Uri, options: Mapping[str, Any]) -> Any:
     return None
 
 
-def _region(bucket: str, options: Mapping[str, Any]) -> dict[str, str]:
-    """The region of a bucket of Amazon's, if nobody has said it."""
+def _region(bucket: str, options: Mapping[str, Any]) -> str | None:
+    """The region of a bucket of Amazon's, if nobody has said it and Amazon tells."""
     from pyarrow import fs
 
     said = {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} & os.environ.keys()
     if said or "region" in options or "endpoint_override" in options:
-        return {}
+        return None
     try:
-        return {"region": fs.resolve_s3_region(bucket)}
+        return str(fs.resolve_s3_region(bucket))
     except OSError:
-        return {}
+        return None
 
 
 def _hdfs(uri: Uri, options: Mapping[str, Any]) -> Driver:

@@ -1,0 +1,145 @@
+"""Stores as their own processes: an S3-compatible server and HDFS, on ports that the operating system chooses.
+
+Their jars come from Maven once, into the cache directory of the build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pyspark
+
+POM = Path(__file__).parent / "servers" / "pom.xml"
+SECONDS = 120
+ACCESS_KEY, SECRET_KEY = "local-identity", "local-credential"
+
+
+def jars(profile: str) -> list[Path]:
+    """The jars of a profile of `servers/pom.xml`."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dlcache-build"
+    folder = caches / f"{profile}-{hashlib.sha256(POM.read_bytes()).hexdigest()[:16]}"
+    if not folder.is_dir():
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+        command = ["mvn", "--quiet", "--batch-mode", "-f", str(POM), "-P", profile, "dependency:copy-dependencies"]
+        subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True, stdin=subprocess.DEVNULL)
+        with suppress(OSError):  # another run was faster
+            partial.rename(folder)
+    return sorted(folder.glob("*.jar"))
+
+
+@dataclass
+class Server:
+    """A process that writes what it does to its output."""
+
+    process: subprocess.Popen[str]
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=400))
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """The first line with `pattern`. Raises AssertionError if the process ends before."""
+        output: IO[str] | None = self.process.stdout
+        assert output is not None
+        watchdog = threading.Timer(SECONDS, self.process.kill)
+        watchdog.start()
+        try:
+            for line in output:
+                self.lines.append(line)
+                found = re.search(pattern, line)
+                if found is not None:
+                    self.drain()
+                    return found
+        finally:
+            watchdog.cancel()
+        raise AssertionError("the server ended:\n" + "".join(self.lines))
+
+    def drain(self) -> None:
+        """Read its output from now on in a thread of its own, that it may never wait for a reader."""
+
+        def read() -> None:
+            assert self.process.stdout is not None
+            with self.process.stdout:
+                self.lines.extend(self.process.stdout)
+
+        threading.Thread(target=read, daemon=True).start()
+
+
+@contextmanager
+def _running(command: list[str], **options: Any) -> Iterator[Server]:
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        **options,
+    )
+    try:
+        yield Server(process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def s3proxy(folder: Path) -> Iterator[Server]:
+    """S3Proxy on a folder. It is there when `port_of` returns."""
+    (folder / "data").mkdir(parents=True)
+    properties = folder / "s3proxy.properties"
+    properties.write_text(
+        "s3proxy.endpoint=http://127.0.0.1:0\n"
+        "s3proxy.authorization=aws-v2-or-v4\n"
+        f"s3proxy.identity={ACCESS_KEY}\n"
+        f"s3proxy.credential={SECRET_KEY}\n"
+        "jclouds.provider=filesystem-nio2\n"
+        f"jclouds.filesystem.basedir={folder / 'data'}\n"
+    )
+    (jar,) = jars("s3proxy")
+    with _running(["java", "-Xmx256m", "-jar", str(jar), "--properties", str(properties)]) as server:
+        yield server
+
+
+def port_of(server: Server) -> int:
+    return int(server.wait_for(r"Started .*ServerConnector.*\{127\.0\.0\.1:([0-9]+)\}")[1])
+
+
+@contextmanager
+def hdfs(folder: Path) -> Iterator[Server]:
+    """A name node and a data node. They are there when `wait_for_hdfs` returns."""
+    folder.mkdir(parents=True)
+    log4j = folder / "log4j2.properties"
+    log4j.write_text(
+        "rootLogger.level = warn\nrootLogger.appenderRef.c.ref = c\nappender.c.type = Console\nappender.c.name = c\n"
+    )
+    spark_jars = Path(pyspark.__file__).parent / "jars"
+    path = ":".join([*map(str, jars("hdfs")), f"{spark_jars}/*"])
+    main = "org.apache.hadoop.test.MiniDFSClusterManager"
+    options = [f"-Dlog4j2.configurationFile={log4j}", f"-Dtest.build.data={folder / 'data'}"]
+    arguments = ["-datanodes", "1", "-format", "-nnport", "0", "-httpport", "0"]
+    arguments += ["-writeConfig", str(folder / "hdfs-site.xml"), "-writeDetails", str(folder / "details.json")]
+    command = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", *options, "-cp", path, main, *arguments]
+    with _running(command, cwd=folder) as server:
+        server.drain()
+        yield server
+
+
+def wait_for_hdfs(server: Server, folder: Path) -> None:
+    """Its configuration is in `folder / "hdfs-site.xml"` then."""
+    end = time.monotonic() + SECONDS
+    while not (folder / "details.json").exists():  # it is written last
+        assert server.process.poll() is None and time.monotonic() < end, "HDFS ended:\n" + "".join(server.lines)
+        time.sleep(0.05)
