@@ -200,7 +200,8 @@ def test_a_dataset_larger_than_the_mirror_streams_through_it(s3: _s3.S3, local: 
     largest = int(dlcache.load(local).manifest.shards.bytes.max())
     dataset = load(s3, uri, tmp_path, cache_bytes=3 * largest)
     mirror = Mirror(str(tmp_path / "mirror"), 0)
-    for options in ({"shuffle": True, "shuffle_window": 40}, {}):
+    orders: tuple[dict[str, Any], ...] = ({"shuffle": True, "shuffle_window": 40}, {})
+    for options in orders:
         rows = 0
         for batch in dataset.numpy(20, nulls="mask", **options):
             rows += len(batch["label"])
