@@ -162,7 +162,10 @@ def test_what_a_dead_process_began_goes_when_room_is_made(tmp_path: Path) -> Non
 
 
 def _open(mirror: Mirror, name: str, size: int) -> int:
-    descriptor = mirror.open(name, size, lambda: [(0, size)], lambda part: os.pwrite(part, b"y" * size, 0) and None)
+    def fill(part: int) -> None:
+        os.pwrite(part, b"y" * size, 0)
+
+    descriptor = mirror.open(name, size, lambda: [(0, size)], fill)
     assert descriptor is not None
     return descriptor
 
