@@ -274,6 +274,21 @@ def test_a_dataset_prints_no_option_and_takes_them_along(s3: _s3.S3, local: Path
     assert copied.store.remote.mirror.folder == str(tmp_path / "mirror")
 
 
+def test_the_variables_of_the_aws_tools_are_enough(
+    s3: _s3.S3, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = s3.upload(local, "x")
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3.port}",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert len(dlcache.load(uri)) == ROWS
+    assert dlcache.gc("s3a://bucket", grace=0).datasets[0].removed == ()
+
+
 def test_redaction() -> None:
     options = {"client_kwargs": {"aws_secret_access_key": "abcdef"}, "token": "ghijkl", "region": "eu"}
     said = "abcdef ghijkl eu https://x/y?delegation=KKK&X-Amz-Signature=SSS&a=1"

@@ -123,6 +123,7 @@ def _arrow(uri: Uri, options: Mapping[str, Any]) -> Any:
 
     try:
         if uri.scheme == "s3":
+            options = {**_endpoint(os.environ, options), **options}
             filesystem = fs.S3FileSystem(**options)
             region = _region(uri.authority, options)
             return filesystem if region is None else fs.S3FileSystem(region=region, **options)
@@ -136,11 +137,20 @@ def _arrow(uri: Uri, options: Mapping[str, Any]) -> Any:
     return None
 
 
+def _endpoint(environment: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, str]:
+    """The server that the AWS tools' variables name: pyarrow looks at them only for URIs."""
+    url = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
+    scheme, found, host = url.partition("://")
+    if not found or "endpoint_override" in options:
+        return {}
+    return {"scheme": scheme, "endpoint_override": host.rstrip("/")}
+
+
 def _region(bucket: str, options: Mapping[str, Any]) -> str | None:
     """The region of a bucket of Amazon's, if nobody has said it and Amazon tells."""
     from pyarrow import fs
 
-    said = {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} & os.environ.keys()
+    said = {"AWS_REGION", "AWS_DEFAULT_REGION"} & os.environ.keys()
     if said or "region" in options or "endpoint_override" in options:
         return None
     try:
