@@ -213,6 +213,18 @@ def test_a_dataset_larger_than_the_mirror_streams_through_it(s3: _s3.S3, local: 
         assert rows == ROWS
 
 
+def test_the_next_shards_are_fetched_while_the_first_is_read(s3: _s3.S3, local: Path, tmp_path: Path) -> None:
+    s3.slow = threading.Event()
+    s3.slow.set()
+    dataset = load(s3, s3.upload(local, "train"), tmp_path)
+    batches = iter(dataset.numpy(10, threads=0, columns=["wide", "label"]))
+    assert next(batches)["label"].tolist() == list(range(10))
+    for _ in dataset.manifest.shards.paths:
+        assert s3.waiting.acquire(timeout=60)
+    assert len(list(batches)) == ROWS // 10 - 1
+    assert sorted(s3.fetched().values()) == [1, 1, 1, 1]
+
+
 @pytest.mark.parametrize("trouble", [{"fail_every": 4}, {"stall_every": 9}])
 def test_a_reader_keeps_going_when_requests_fail(
     s3: _s3.S3, local: Path, tmp_path: Path, trouble: dict[str, int]
@@ -236,7 +248,7 @@ def test_a_shard_that_changes_on_the_way_is_fetched_again_and_a_damaged_one_is_a
     s3.objects[key] = sound[:1000] + bytes([sound[1000] ^ 1]) + sound[1001:]
     with pytest.raises(dlcache.ShardError, match="CRC-32"):
         list(load(s3, uri, tmp_path).numpy(32, nulls="mask", threads=0))
-    assert len(s3.ranges(key)) == 2
+    assert len(s3.ranges(key)) in (2, 4)  # twice, by who fetches ahead too
     assert [problem.path in key for problem in load(s3, uri, tmp_path).verify().problems] == [True]
     s3.objects[key] = sound[:-1]
     with pytest.raises(dlcache.ShardError, match="bytes, and its manifest says"):

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ._ahead import Ahead
 from ._classes import Codes
 from ._columns import Gathered, Places
 from ._errors import OptionError
@@ -38,6 +39,7 @@ VIEWED_BYTES = 16 << 20
 """Of a super-batch that is nothing but views of the file: it takes no memory."""
 BLOCK_ROWS = 1 << 14
 _BLOCKS = 4
+_SAMPLES = 128
 
 
 _forks = 0
@@ -191,6 +193,21 @@ class Source:
     def _locate(self, work: Work) -> Places:
         return self.reader.locate(self.ids(work.epoch, self.steps.positions(work.step, work.steps)))
 
+    def upcoming(self, work: Work) -> list[int]:
+        """The shards of the rows that come after some steps of an epoch, the nearest first: those of a sample of rows,
+        as far ahead as `maps.ahead` shards have rows."""
+        manifest, most = self.reader.manifest, self.reader.maps.ahead
+        first = work.step + work.steps
+        rows = most * (manifest.rows // len(manifest.shards) + 1)
+        steps = min(self.steps.count - first, rows // self.steps.global_batch + 1)
+        if not most or steps < 1:
+            return []
+        chosen = np.unique(np.linspace(first, first + steps - 1, min(steps, _SAMPLES)).astype(np.int64)).tolist()
+        each = max(1, self.steps.batch_size * len(chosen) // _SAMPLES)
+        positions = np.concatenate([self.steps.positions(step)[::each] for step in chosen])
+        shards = self.reader.locate(self.ids(work.epoch, positions)).shard.tolist()
+        return list(dict.fromkeys(shards))[: most + 1]
+
     def ids(self, epoch: int, positions: Int64s) -> Int64s:
         """The row ids at these positions of an epoch's order (int64, ascending; those above its end are padding)."""
         if len(positions) and int(positions[-1]) >= self.steps.rows:
@@ -314,6 +331,9 @@ class Pipeline:
         """Yields (epoch, step, batch)."""
         self._pool = self.source.pool
         self._files = self.source.files() if self.views else None
+        self._ahead: Ahead | None = None
+        if isinstance(self.source, Source) and self.source.reader.maps.ahead:
+            self._ahead = Ahead(self.source.reader.maps.prefetch)
         metrics, clock, forks = self.metrics, time.perf_counter, _forks
         begun = clock() - metrics.seconds
         try:
@@ -332,10 +352,14 @@ class Pipeline:
                 batches.clear()
         finally:
             self._files = None
+            if self._ahead is not None:
+                self._ahead.close()
             if self.stop is not None:
                 self.stop()
 
     def _gather(self, work: Work) -> list[dict[str, Value]]:
+        if self._ahead is not None and isinstance(self.source, Source):
+            self._ahead.ask(self.source.upcoming(work))
         return self.source.batches(work, self._pool, self._files)
 
     def _finish(self, work: Work, batches: list[dict[str, Value]]) -> tuple[list[_Sized], float]:

@@ -28,6 +28,8 @@ _BLOCK = 8 << 20
 _BLOCK_PAGES = _BLOCK // _PAGE
 _OF_FILE, _THERE, _PRESENT = (np.uint64(1 << bit) for bit in (61, 62, 63))
 
+_AHEAD = 3
+
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
@@ -123,6 +125,20 @@ class ShardMaps:
                 with self._lock:
                     self._arrived[number] = file
             return file
+
+    @property
+    def ahead(self) -> int:
+        """How many shards may be fetched before they are wanted; 0 where that is no gain."""
+        if self._fetched is None or not self._fetched.is_mirrored:
+            return 0
+        return min(_AHEAD, self.limit, len(self._shards) - 1)
+
+    def prefetch(self, shard: int) -> None:
+        """Have a remote shard in the mirror."""
+        with self._lock:
+            there = shard in self._arrived
+        if self._fetched is not None and not there:
+            os.close(self._fetched.descriptor(shard))
 
     def file(self, shard: int) -> Bytes:
         """The bytes of one shard, read-only."""
