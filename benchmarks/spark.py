@@ -109,26 +109,36 @@ def prove(df: Any, rows: int) -> None:
         raise RuntimeError(f"wrote {rows} rows, read {count}, {distinct} different ones, the greatest {greatest}")
 
 
+def in_rounds(actions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each action, in interleaved rounds after one that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for number in range(rounds + 1):
+        for name, action in actions.items():
+            taken = seconds_of(action)
+            if number:
+                seconds[name].append(taken)
+    return seconds
+
+
 def measure(spark: Any, write: Write, directory: Path, rows: int, rounds: int) -> dict[str, Any]:
-    """Seconds of each writer, then of each reader into `noop`, in interleaved rounds after one that does not count."""
+    """Seconds of each writer, then of each reader: all columns and one of them into `noop`, and a count."""
     df = frame(spark, write.workload, directory, rows, vectors="vectors" in write.name).cache()
     df.count()
     contest = writers(spark, write, df, directory)
-    written: dict[str, list[float]] = {name: [] for name in contest.write}
-    for number in range(rounds + 1):
-        for name, action in contest.write.items():
-            seconds = seconds_of(action)
-            if number:
-                written[name].append(seconds)
+    written = in_rounds(contest.write, rounds)
     df.unpersist(blocking=True)
-    read: dict[str, list[float]] = {name: [] for name in contest.read}
     for reader in contest.read.values():
         prove(reader(), rows)
-    for number in range(rounds + 1):
-        for name, reader in contest.read.items():
-            seconds = seconds_of(partial(to_noop, reader))
-            if number:
-                read[name].append(seconds)
+    label = "label" if "label" in df.columns else "i0"
+    shapes: dict[str, Callable[[Any], None]] = {
+        "all columns": lambda read: to_noop(read),
+        f"`{label}`": lambda read: to_noop(lambda: read().select(label)),
+        "count": lambda read: read().count(),
+    }
+    read = {
+        shape: in_rounds({name: partial(action, reader) for name, reader in contest.read.items()}, rounds)
+        for shape, action in shapes.items()
+    }
     shutil.rmtree(directory / "spark-parquet")
     return {"name": write.name, "rows": rows, "written": written, "read": read}
 

@@ -84,6 +84,13 @@ def test_writes_are_compared_by_speed() -> None:
     assert "| **dlcache** | 1.00 | ±0% | 5.00 | 4 x | yes, 5.00 |" in table
 
 
+def test_reads_of_spark_are_compared_for_each_part_that_is_read() -> None:
+    read = {"all columns": {SPARKS: [2.0], "dlcache": [1.0]}, "count": {SPARKS: [1.0], "dlcache": [2.0]}}
+    table = report.spark_reading_table([{"name": "tabular", "rows": 10, "read": read}])
+    assert "tabular, all columns, 10 rows" in table and "| 1 x | yes, 2.00 |" in table
+    assert "tabular, count, 10 rows" in table and "| 1 x | **no**, 0.50 |" in table
+
+
 def test_the_words_around_the_measured_part_stay() -> None:
     document = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
     assert report.replaced(document, "new\n") == f"before\n{report.BEGIN}\nnew\n{report.END}\nafter\n"
