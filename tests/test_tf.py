@@ -201,12 +201,42 @@ def test_start_step_goes_on_in_the_middle(dataset: dlcache.Dataset, start_step: 
         dataset.tf(40, start_step=-1)
 
 
+@pytest.mark.parametrize("taken", [0, 1, 7, 11])
+def test_a_checkpoint_of_an_iterator_goes_on_exactly(dataset: dlcache.Dataset, tmp_path: Path, taken: int) -> None:
+    def batches() -> Any:
+        return dataset.tf(40, columns=["id"], shuffle=True, epochs=2)
+
+    whole = ids_of(batches())
+    iterator = iter(batches())
+    assert ids_of(next(iterator) for _ in range(taken)) == whole[:taken]
+    path = tf.train.Checkpoint(iterator=iterator).save(tmp_path / "at")
+    resumed = iter(batches())
+    tf.train.Checkpoint(iterator=resumed).restore(path)
+    assert ids_of(resumed) == whole[taken:]
+
+
 def test_a_dataset_without_rows(tmp_path: Path) -> None:
     empty = dlcache.load(write(tmp_path, pa.table({"id": pa.array([], pa.int64())})))
     for epochs in (1, None):
         data = empty.tf(4, epochs=epochs)
         assert int(data.cardinality()) == 0
         assert list(data) == []
+
+
+def test_a_strategy_leaves_the_batches_of_a_rank_as_they_are(dataset: dlcache.Dataset) -> None:
+    """It has `rebatch` cut a batch into as many as all workers have replicas, and counts on the cardinality."""
+    batches = dataset.tf(10, columns=["id", "ragged"], rank=1, world_size=2)
+    made = batches.map(lambda batch: batch).prefetch(1).repeat(2).take(20).skip(2).with_options(tf.data.Options())
+    for each in (batches, made):
+        assert each.rebatch(tf.constant([5, 5], tf.int64)) is each
+        assert each.options().experimental_distribute.auto_shard_policy == tf.data.experimental.AutoShardPolicy.OFF
+    assert (int(batches.cardinality()), int(made.cardinality())) == (11, 18)
+    halves = batches.rebatch(tf.constant([3, 3, 2, 2], tf.int64))  # two replicas of each worker
+    assert list(chain(*ids_of(halves))) == list(chain(*ids_of(batches)))
+    assert {len(half) for half in ids_of(halves)} == {5}
+    assert {len(part) for part in ids_of(batches.rebatch(11))} == {11}  # a caller's own wish
+    alone = dataset.tf(10, columns=["id"], rank=0, world_size=1)
+    assert {len(part) for part in ids_of(alone.rebatch([5, 5]))} == {5, 3}
 
 
 def test_sharding_is_off(dataset: dlcache.Dataset) -> None:
@@ -237,6 +267,24 @@ def test_keras_fits_evaluates_and_sees_a_new_order_in_each_epoch(dataset: dlcach
     rows = dataset.gather(range(ROWS), ["x", "label"])
     expected = model.evaluate(rows["x"], rows["label"], batch_size=ROWS, verbose=0)[1]
     assert model.evaluate(exact, verbose=0)[1] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_loss_that_a_masked_evaluation_reports_exactly(dataset: dlcache.Dataset) -> None:
+    """Keras weights the loss of a batch by its rows, padding included; a weighted metric counts weights only. Without
+    a mask, the last batch is short, and both are exact."""
+    keras = pytest.importorskip("keras")
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Rescaling(1e-3), keras.layers.Dense(1)])
+    exact = keras.metrics.MeanMetricWrapper(keras.losses.mean_absolute_error, name="exact")
+    model.compile(loss=keras.losses.MeanAbsoluteError(reduction="mean_with_sample_weight"), weighted_metrics=[exact])
+    options: dict[str, Any] = {"columns": ["x", "label"], "output": ("x", "label")}
+    rows = dataset.gather(range(ROWS), ["x", "label"])
+    errors = model(rows["x"]).numpy()[:, 0].astype(float) - rows["label"]
+    expected = float(np.abs(errors).mean())
+    masked = model.evaluate(dataset.tf(50, remainder="mask", **options), verbose=0, return_dict=True)
+    assert masked["exact"] == pytest.approx(expected, rel=1e-5)
+    short = model.evaluate(dataset.tf(50, **options), verbose=0, return_dict=True)
+    assert short["exact"] == pytest.approx(expected, rel=1e-5)
+    assert short["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 # Ranks

@@ -42,6 +42,7 @@ def dataset(
     A transform that changes the number of rows makes a dataset of unknown cardinality, and allows no `start_step`.
     sparse: names of tensor columns that are delivered as `tf.SparseTensor`.
     start_step: steps, counted from the first epoch on, that the first iteration leaves out: to go on with a training.
+    A `tf.train.Checkpoint` of an iterator goes on with that iteration, exactly; use `epochs` for more than one.
 
     Its cardinality is known, but if `start_step` is within an epoch. Automatic sharding is off: `rank` does it. With a
     `MultiWorkerMirroredStrategy`, `fit` takes this dataset as it is, also after `map`, `prefetch`, `repeat`, `take`,
@@ -277,6 +278,8 @@ def _unsharded(reader: _Reader, batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     options.deterministic = True
+    # A batch is a function of its step, so the position in the graph is all that a checkpoint of an iterator needs.
+    options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     batches = batches.with_options(options)
     steps = reader.loader.steps
     return batches if steps.world_size == 1 else _BatchesOfRank(batches, steps.batch_size, steps.world_size)
