@@ -129,6 +129,9 @@ class Source:
 
     def read(self, work: Work, pool: BufferPool) -> dict[str, Value]:
         """The rows of this rank in some steps, one step after another."""
+        span = self._span(work)
+        if span is not None:
+            return self._range(work, span, pool, None)
         out = self._fields(self._places(work), pool)
         if self.steps.remainder == "mask":
             out[WEIGHT] = (self.steps.positions(work.step, work.steps) < self.steps.rows).astype(np.float32)
@@ -227,9 +230,7 @@ class Source:
         while len(out) < work.steps:
             step = work.step + len(out)
             part, span = self._within_group(Work(work.epoch, step, work.steps - len(out)))
-            rows = None if span is None else self._view(part, span, pool, files)
-            if rows is None:
-                rows = self.read(part, pool)
+            rows = self.read(part, pool) if span is None else self._range(part, span, pool, files)
             out += cut(rows, self.steps.batch_size, part.steps)
         return out
 
@@ -247,20 +248,28 @@ class Source:
             steps, span = steps - 1, self.steps.span(work.step, steps - 1)
         return Work(work.epoch, work.step, steps), span and (start, span[1] + self.rows.start)
 
-    def _view(self, work: Work, span: tuple[int, int], pool: BufferPool, files: EpochFiles) -> dict[str, Value] | None:
-        """Some rows as views of the file; None if they do not lie in one row group."""
-        first, last = span
-        stretch = self.reader.stretch(first, last)
-        if stretch is None:
+    def _span(self, work: Work) -> tuple[int, int] | None:
+        """The range of the row ids of some steps; None if they are none."""
+        if self.rows.ids is not None or not self.orders.epoch(work.epoch).sequential:
             return None
-        lent = files.get(work.epoch, stretch)
+        span = self.steps.span(work.step, work.steps)
+        return span and (span[0] + self.rows.start, span[1] + self.rows.start)
+
+    def _range(self, work: Work, span: tuple[int, int], pool: BufferPool, files: EpochFiles | None) -> dict[str, Value]:
+        """Some rows in the order of the file: as views of `files` where they lie in one row group."""
+        first, last = span
+        stretch = None if files is None else self.reader.stretch(first, last)
+        lent = None if stretch is None or files is None else files.get(work.epoch, stretch)
         out: dict[str, Value] = {}
         for number, name in zip(self.columns, self.names, strict=True):
-            value = self.reader.view(stretch, lent, number)
+            if stretch is None or lent is None:
+                value = self.reader.spliced(first, last, number, pool)
+            else:
+                value = self.reader.view(stretch, lent, number)
             if value is None:
                 out |= self._gather(self.reader.locate(np.arange(first, last)), (number,), pool)
-                continue
-            self.nulls.apply(name, Gathered(value), out)
+            else:
+                self.nulls.apply(name, Gathered(value), out)
         for stack in self.stacks:
             out[stack.name] = self._stacked(stack, self.reader.locate(np.arange(first, last)), pool)
         if self.steps.remainder == "mask":
@@ -298,15 +307,8 @@ class EpochFiles:
             return file
 
 
-_Sized = tuple[dict[str, Value], int, int]
-
-
-def _sized(batch: dict[str, Value]) -> _Sized:
-    """A batch, its rows and its bytes."""
-    rows = size = 0
-    for value in batch.values():
-        rows, size = len(value), size + size_of(value)
-    return batch, rows, size
+_Sized = tuple[Any, int, int]
+"""A batch as it is delivered, its rows and its bytes."""
 
 
 @dataclass(eq=False)
@@ -315,7 +317,8 @@ class Pipeline:
 
     threads: gather threads; 0 gathers in the consumer's thread. depth: how many super-batches may be under way or
     ready. views: batches may be views of the file. transform: applied to each batch, by at most `transform_threads`
-    threads, in order if it is one. stop: called when the iteration ends, while transforms may be under way.
+    threads, in order if it is one. deliver: makes of each batch what the consumer gets, in the threads too: they have
+    time while the consumer works. stop: called when the iteration ends, while transforms may be under way.
     """
 
     source: Reads
@@ -324,11 +327,12 @@ class Pipeline:
     views: bool
     transform: Callable[[Work, dict[str, Value]], dict[str, Value]] | None
     transform_threads: int
+    deliver: Callable[[dict[str, Value]], Any]
     stop: Callable[[], None] | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
-    def run(self, works: Iterable[Work]) -> Generator[tuple[int, int, dict[str, Value]], None, None]:
-        """Yields (epoch, step, batch)."""
+    def run(self, works: Iterable[Work]) -> Generator[tuple[int, int, Any], None, None]:
+        """Yields (epoch, step, what is delivered)."""
         self._pool = self.source.pool
         self._files = self.source.files() if self.views else None
         self._ahead: Ahead | None = None
@@ -348,7 +352,7 @@ class Pipeline:
                     if forks != _forks:
                         raise OptionError("this iterator was begun before a fork; begin a new one in the child")
                     step += 1
-                batch = {}
+                batch = None
                 batches.clear()
         finally:
             self._files = None
@@ -366,7 +370,13 @@ class Pipeline:
         if self.transform is not None:
             for number in range(len(batches)):
                 batches[number] = self.transform(Work(work.epoch, work.step + number, 1), batches[number])
-        return [_sized(batch) for batch in batches], time.perf_counter()
+        found: list[_Sized] = []
+        for batch in batches:
+            rows = size = 0
+            for value in batch.values():
+                rows, size = len(value), size + size_of(value)
+            found.append((self.deliver(batch), rows, size))
+        return found, time.perf_counter()
 
     def _inline(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[_Sized]]]:
         for work in works:

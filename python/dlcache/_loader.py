@@ -106,7 +106,7 @@ class BatchLoader:
         return Shaper(self.options.output, tuple(self.element_spec))
 
     def convert(self, batch: Batch) -> Mapping[str, Any]:
-        """A batch as the framework takes it; called in the consumer's thread."""
+        """A batch as the framework takes it; threads may call it."""
         return batch
 
     def deliver(self, batch: Batch) -> Any:
@@ -156,11 +156,9 @@ class BatchLoader:
         steps, seen = self._steps.count, self._fingerprint.delivered
         try:
             lease.touch()
-            for at_epoch, at_step, batch in batches:
+            for at_epoch, at_step, delivered in batches:
                 if at_step % _LEASE_STEPS == 0:
                     lease.touch()
-                delivered = self.deliver(batch)
-                del batch
                 if at_epoch >= self._next_epoch:
                     self._next_epoch = at_epoch + 1
                 at = at_epoch * steps + at_step
@@ -198,7 +196,7 @@ class BatchLoader:
             batches.close()
             lease.close()
 
-    def _run(self, first: int, epoch: int, step: int) -> Generator[tuple[int, int, dict[str, Value]], None, None]:
+    def _run(self, first: int, epoch: int, step: int) -> Generator[tuple[int, int, Any], None, None]:
         last = None if self._resolved.epochs is None else first + self._resolved.epochs
         return self._pipeline().run(self.works(epoch, step, last))
 
@@ -219,11 +217,12 @@ class BatchLoader:
         depth = max(1, min(max(2, 2 * resolved.threads, 2 * workers), resolved.prefetch // work_bytes))
         return Pipeline(
             source=self._source,
-            threads=min(resolved.threads, depth),
+            threads=min(resolved.threads, 1 if self._viewed else depth),
             depth=depth,
             views=not resolved.shuffle and self._selection.viewable,
             transform=transform,
             transform_threads=workers,
+            deliver=dict if resolved.changes_rows else self.deliver,
             stop=None if runner is None else runner.close,
             metrics=self._metrics,
         )
@@ -249,12 +248,15 @@ class BatchLoader:
                 step, most = step + steps, min(2 * most, at_once)
             epoch, step = epoch + 1, 0
 
+    @property
+    def _viewed(self) -> bool:
+        """True if batches are views of the files and nothing else: one thread is enough to make them."""
+        return self._selection.viewed and not self._resolved.shuffle and self._transform is None
+
     @cached_property
     def _super_steps(self) -> int:
         """Steps gathered at once."""
-        most = STACKED_BYTES if self._selection.stacked else SUPER_BATCH_BYTES
-        if self._selection.viewed and not self._resolved.shuffle and self._transform is None:
-            most = VIEWED_BYTES
+        most = VIEWED_BYTES if self._viewed else STACKED_BYTES if self._selection.stacked else SUPER_BATCH_BYTES
         return max(1, min(1024, most // max(1, self.batch_size * self._selection.row_bytes), self._steps.count))
 
     @property
@@ -271,13 +273,13 @@ class BatchLoader:
     def read(self, step: int, steps: int = 1, epoch: int = 0) -> dict[str, Value]:
         """The rows of steps `step .. step+steps-1` of an epoch in one, not transformed. Changes no state."""
         self.dataset.hold()
-        return self._source.read(self._work(step, steps, epoch), BufferPool(0))
+        return self._source.read(self._work(step, steps, epoch), self._source.pool)
 
     def batches(self, step: int, steps: int = 1, epoch: int = 0) -> list[dict[str, Value]]:
         """The batches of some steps of an epoch, transformed, not converted. Changes no state; threads may call it."""
         self.dataset.hold()
         work = self._work(step, steps, epoch)
-        batches = self._source.batches(work, BufferPool(0), None)
+        batches = self._source.batches(work, self._source.pool, None)
         if self._transform is None:
             return batches
         self._settle()

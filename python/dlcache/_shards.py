@@ -144,6 +144,24 @@ class ShardReader:
         group = (start - int(shards.row_starts[shard])) // size
         return min(int(shards.row_starts[shard]) + (group + 1) * size, int(shards.row_starts[shard + 1])) - start
 
+    def spliced(self, start: int, stop: int, number: int, pool: BufferPool) -> Value | None:
+        """Rows `start .. stop-1` of one column, copied in one piece from each row group; None if they must be
+        gathered."""
+        column = self.column(number)
+        if start >= stop or not column.viewable or self.manifest.columns[number].storage == "ragged":
+            return None
+        parts: list[npt.NDArray[Any]] = []
+        while start < stop:
+            here = min(stop, start + self.rows_behind(start))
+            at = self.stretch(start, here)
+            assert at is not None
+            part = column.view(at.shard, at.group, at.start, at.stop, self.maps.file(at.shard))
+            assert isinstance(part, np.ndarray)
+            parts.append(part)
+            start = here
+        out = pool.array((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+        return np.concatenate(parts, out=out)
+
     def view(self, stretch: Stretch, lent: Lent, number: int) -> Value | None:
         """A part of one column without a copy, from `lent`, a private mapping of its shard, or converted; None if it
         must be gathered."""

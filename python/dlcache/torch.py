@@ -281,7 +281,7 @@ _SHARED = frozenset(
 
 
 class Tensors:
-    """Values of a batch → tensors and lists. Converts in the thread that asks."""
+    """Values of a batch → tensors and lists. Threads may share it."""
 
     def __init__(self, pad_to: PadTo, pin: bool) -> None:
         lengths = list(pad_to.values()) if isinstance(pad_to, Mapping) else [] if pad_to is None else [pad_to]
