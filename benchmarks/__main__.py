@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -16,7 +17,7 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.contest import CELLS, FIRST_BATCH, WRITES, Cell
-from benchmarks.rounds import CellResult, Workers, first_batches, run_cell
+from benchmarks.rounds import BenchmarkError, CellResult, Workers, first_batches, run_cell
 from benchmarks.workloads import QUICK_ROWS, ROWS, WORKLOADS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -38,32 +39,48 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--data-dir", type=Path, help="where the data is made, and kept (default: a temporary directory, removed)"
     )
     parser.add_argument(
-        "--output", type=Path, help="the directory of benchmarks.md and benchmarks.png (default: docs/ for a full run)"
+        "--output",
+        type=Path,
+        help="the directory of benchmarks.md, benchmarks.png and benchmarks.json (default: docs/ for a full run)",
+    )
+    parser.add_argument(
+        "--saved", type=Path, metavar="FILE", help="measure nothing: write the page and chart of an earlier run's JSON"
     )
     return parser.parse_args(given)
 
 
 def main() -> None:
     args = arguments()
+    if args.saved is not None:
+        saved = json.loads(args.saved.read_text())
+        keep(report.from_json(saved), saved, args.output or DOCS)
+        return
     rounds = args.rounds or (2 if args.quick else 5)
     cells = [cell for cell in CELLS if args.only in cell.name]
     writes = [write.name for write in WRITES if args.only in f"write {write.name}"]
     if not cells and not writes:
         names = "\n  ".join([*(cell.name for cell in CELLS), *(f"write {write.name}" for write in WRITES)])
         sys.exit(f"--only {args.only!r}: no comparison has this in its name. They are:\n  {names}")
+    failed: list[str] = []
     with data_directory(args.data_dir) as data:
         rows = QUICK_ROWS if args.quick else ROWS
-        results = run(cells, writes, data, rows, rounds)
-    command = " ".join(["python -m benchmarks", *sys.argv[1:]])
-    measured = report.page(results, command)
-    print(measured)
-    output = args.output or (DOCS if not args.quick and not args.only else None)
-    if output is not None:
-        keep(results, measured, output)
+        results = run(cells, writes, data, rows, rounds, failed)
+        command = " ".join(["python -m benchmarks", *sys.argv[1:]])
+        saved = report.to_json(results, command)
+        (data / "benchmarks.json").write_text(json.dumps(saved, indent=1) + "\n")
+        print(report.page(results, command, saved["machine"]))
+        output = args.output or (DOCS if not args.quick and not args.only and not failed else None)
+        if output is not None:
+            keep(results, saved, output)
+    if failed:
+        sys.exit("\n".join(["these comparisons failed, and are not in the table:", *failed]))
 
 
-def run(cells: Sequence[Cell], writes: Sequence[str], data: Path, rows: dict[str, int], rounds: int) -> report.Results:
-    """Makes the data, then Spark's part, then one comparison of readers after another."""
+def run(
+    cells: Sequence[Cell], writes: Sequence[str], data: Path, rows: dict[str, int], rounds: int, failed: list[str]
+) -> report.Results:
+    """Makes the data, then Spark's part, then one comparison of readers after another. One that fails is added to
+    `failed`, and the others go on."""
     stored = {cell.workload for cell in cells} | {write.workload for write in WRITES if write.name in writes}
     for name in sorted(stored):
         directory = data / name
@@ -78,10 +95,15 @@ def run(cells: Sequence[Cell], writes: Sequence[str], data: Path, rows: dict[str
     for name, of_one in groupby(cells, lambda cell: cell.workload):
         with Workers(name, data / name, rows[name]) as workers:
             for cell in of_one:
-                say(cell.name)
-                measured.append(run_cell(cell, workers, rounds))
-                if cell.name == FIRST_BATCH:
-                    first = first_batches(cell, workers, min(3, rounds))
+                start = time.perf_counter()
+                try:
+                    measured.append(run_cell(cell, workers, rounds))
+                    if cell.name == FIRST_BATCH:
+                        first = first_batches(cell, workers, min(3, rounds))
+                except BenchmarkError as error:
+                    failed.append(str(error))
+                    say(f"failed: {error}")
+                say(f"{cell.name}: {time.perf_counter() - start:.0f} s")
     return report.Results(tuple(measured), first, tuple(written))
 
 
@@ -105,9 +127,11 @@ def spark(data: Path, rows: dict[str, int], writes: Sequence[str], stored: Seque
         sys.exit(f"benchmarks.spark ended with {process.returncode}")
 
 
-def keep(results: report.Results, measured: str, output: Path) -> None:
-    """Writes the page and its chart; the words around the measured part stay."""
+def keep(results: report.Results, saved: dict[str, Any], output: Path) -> None:
+    """Writes the page, its chart and the numbers; the words around the measured part stay."""
+    measured = report.page(results, saved["command"], saved["machine"])
     output.mkdir(parents=True, exist_ok=True)
+    (output / "benchmarks.json").write_text(json.dumps(saved, indent=1) + "\n")
     page = output / "benchmarks.md"
     document = page.read_text() if page.exists() else f"# Benchmarks\n\n{report.BEGIN}\n{report.END}\n"
     page.write_text(report.replaced(document, measured))

@@ -5,13 +5,24 @@ from __future__ import annotations
 import platform
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import BEST_PEER, FIRST_BATCH, FIRST_BATCH_SECONDS, MEMORY_MB, SPARKS, WRITES, Target
+from benchmarks.contest import (
+    BEST_PEER,
+    CELLS,
+    FIRST_BATCH,
+    FIRST_BATCH_SECONDS,
+    MEMORY_MB,
+    SPARKS,
+    WRITES,
+    Cell,
+    Target,
+)
 from benchmarks.rounds import CellResult, Measured
+from benchmarks.workloads import Proof
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 PACKAGES = ("numpy", "pyarrow", "torch", "tensorflow", "pyspark", "pillow")
@@ -24,6 +35,48 @@ class Results:
     cells: tuple[CellResult, ...]
     first: Mapping[str, float]
     writes: tuple[Mapping[str, Any], ...]
+
+
+def to_json(results: Results, command: str) -> dict[str, Any]:
+    """All of it as JSON values: the command, the machine, and for each cell the rows/s of every round."""
+    return {
+        "command": command,
+        "machine": machine(),
+        "cells": [
+            {
+                "name": result.cell.name,
+                "measured": [
+                    {
+                        "contestant": one.contestant.name,
+                        "rates": one.rates,
+                        "proof": asdict(one.proof),
+                        "peak": one.peak,
+                    }
+                    for one in result.measured
+                ],
+                "absent": result.absent,
+            }
+            for result in results.cells
+        ],
+        "first": dict(results.first),
+        "writes": [dict(write) for write in results.writes],
+    }
+
+
+def from_json(saved: Mapping[str, Any]) -> Results:
+    """What `to_json` made, with the cells and contestants of today."""
+    cells = {cell.name: cell for cell in CELLS}
+
+    def measured(cell: Cell, one: Mapping[str, Any]) -> Measured:
+        contestant = next(known for known in cell.contestants if known.name == one["contestant"])
+        return Measured(contestant, tuple(one["rates"]), Proof(**one["proof"]), one["peak"])
+
+    found = []
+    for entry in saved["cells"]:
+        cell = cells[entry["name"]]
+        absent = tuple((name, reason) for name, reason in entry["absent"])
+        found.append(CellResult(cell, tuple(measured(cell, one) for one in entry["measured"]), absent))
+    return Results(tuple(found), saved["first"], tuple(saved["writes"]))
 
 
 def ratio(rates: Sequence[float], against: Sequence[float]) -> float:
@@ -148,9 +201,9 @@ def _timed_rows(
             )
 
 
-def page(results: Results, command: str) -> str:
-    """The measured part of docs/benchmarks.md."""
-    parts = [f"`{command}`, on {machine()}.", "", "![Share of the limit](benchmarks.png)"]
+def page(results: Results, command: str, where: str) -> str:
+    """The measured part of docs/benchmarks.md. where: `machine()` of then."""
+    parts = [f"`{command}`, on {where}.", "", "![Share of the limit](benchmarks.png)"]
     if results.cells:
         parts += ["", "### Reading", "", reading_table(results), "", memory_line(results.cells)]
     if results.first:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,17 @@ def test_reads_of_spark_are_compared_for_each_part_that_is_read() -> None:
 def test_the_words_around_the_measured_part_stay() -> None:
     document = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
     assert report.replaced(document, "new\n") == f"before\n{report.BEGIN}\nnew\n{report.END}\nafter\n"
+
+
+def test_saved_results_give_the_same_page() -> None:
+    for cell in CELLS:
+        names = [one.name for one in cell.contestants]
+        rates = tuple(float(number + 1) for number in range(3))
+        proved = Proof(10, True, 1.0)
+        contest = tuple(Measured(one, rates, proved, None) for one in cell.contestants[:-1])
+        results = report.Results((CellResult(cell, contest, ((names[-1], "absent"),)),), {names[0]: 0.01}, ())
+        again = report.from_json(json.loads(json.dumps(report.to_json(results, "command"))))
+        assert report.page(again, "command", "here") == report.page(results, "command", "here")
 
 
 def test_every_target_names_contestants_of_its_cell() -> None:
