@@ -197,6 +197,23 @@ def test_a_lease_is_renewed_now_and_then(dataset: Path, monkeypatch: pytest.Monk
         assert parse_lease(path.read_bytes()) is not None
 
 
+def test_where_a_file_cannot_be_replaced_whole_a_renewed_lease_is_a_new_one(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("dlcache._reading.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(Files, "replaces_whole", property(lambda self: False))
+    with dlcache.load(dataset).lease() as lease:
+        (first,) = leases(dataset)
+        now[0] += _reading.READER_SECONDS / 3
+        lease.touch()
+        (second,) = leases(dataset)
+        assert first != second
+        assert second.name == str(lease.path).rpartition("/")[2]
+        assert parse_lease(second.read_bytes()) is not None
+    assert leases(dataset) == []
+
+
 def test_reading_needs_no_lease(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError("read-only")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 
 import dlcache
 from dlcache import _retry
-from dlcache._connect import hadoop_conf, parse_uri
+from dlcache._connect import _http_address, _rpc_port, hadoop_conf, parse_uri
 from dlcache._mirror import Mirror, MirrorOptions, mirror_bytes, mirror_folder
 from dlcache._ranges import merged, pieces
 from dlcache._remote import redact
@@ -154,36 +155,44 @@ def test_a_process_killed_in_a_download_leaves_a_usable_mirror(s3: _s3.S3, local
     assert len([path for path in folder.iterdir() if path.name != ".lock"]) == 4
 
 
-def test_what_a_dead_process_began_goes_when_room_is_made(tmp_path: Path) -> None:
-    (tmp_path / "abandoned.part").write_bytes(b"x" * 100_000)
-    mirror = Mirror(str(tmp_path), 200_000)
-    os.close(_open(mirror, "new", 150_000))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "new"]
+def _name(of: object) -> str:
+    return hashlib.sha256(str(of).encode()).hexdigest()
 
 
-def _open(mirror: Mirror, name: str, size: int) -> int:
+def _open(mirror: Mirror, of: object, size: int) -> int:
     def fill(part: int) -> None:
         os.pwrite(part, b"y" * size, 0)
 
-    descriptor = mirror.open(name, size, lambda: [(0, size)], fill)
+    descriptor = mirror.open(_name(of), size, lambda: [(0, size)], fill)
     assert descriptor is not None
     return descriptor
 
 
+def test_what_a_dead_process_began_goes_when_room_is_made_and_foreign_files_stay(tmp_path: Path) -> None:
+    (tmp_path / f"{_name('abandoned')}.part").write_bytes(b"x" * 100_000)
+    (tmp_path / "a-file-of-mine").write_bytes(b"x" * 500_000)
+    mirror = Mirror(str(tmp_path), 200_000)
+    os.close(_open(mirror, "new", 150_000))
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "a-file-of-mine", _name("new")}
+
+
 def test_the_mirror_keeps_its_bound_and_what_was_used_last(tmp_path: Path) -> None:
+    def there() -> set[str]:
+        return {path.name for path in tmp_path.iterdir()} - {".lock"}
+
     mirror = Mirror(str(tmp_path), 1_000_000)
     for number in range(10):
-        os.close(_open(mirror, f"file-{number}", 300_000))
-        os.utime(tmp_path / f"file-{number}", ns=(number, number))
+        os.close(_open(mirror, number, 300_000))
+        os.utime(tmp_path / _name(number), ns=(number, number))
         assert mirror.used() <= 1_000_000
-    assert sorted(path.name for path in tmp_path.glob("file-*")) == ["file-7", "file-8", "file-9"]
-    kept = _open(mirror, "file-7", 300_000)  # used again
-    os.close(_open(mirror, "file-10", 300_000))
-    assert sorted(path.name for path in tmp_path.glob("file-*")) == ["file-10", "file-7", "file-9"]
-    (tmp_path / "file-7").unlink()
+    assert there() == {_name(7), _name(8), _name(9)}
+    kept = _open(mirror, 7, 300_000)  # used again
+    os.close(_open(mirror, 10, 300_000))
+    assert there() == {_name(10), _name(7), _name(9)}
+    (tmp_path / _name(7)).unlink()
     assert os.pread(kept, 10, 0) == b"y" * 10
     os.close(kept)
-    assert mirror.open("large", 2_000_000, lambda: [(0, 2_000_000)], lambda part: None) is None
+    assert mirror.open(_name("large"), 2_000_000, lambda: [(0, 2_000_000)], lambda part: None) is None
     assert mirror.used() <= 1_000_000
 
 
@@ -193,7 +202,7 @@ def test_a_failed_fetch_leaves_nothing(tmp_path: Path) -> None:
 
     mirror = Mirror(str(tmp_path), 1_000_000)
     with pytest.raises(dlcache.ShardError):
-        mirror.open("x", 1000, lambda: [(0, 1000)], fail)
+        mirror.open(_name("x"), 1000, lambda: [(0, 1000)], fail)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     os.close(_open(mirror, "x", 1000))
 
@@ -353,6 +362,30 @@ def test_the_mirror_is_where_and_as_large_as_asked(tmp_path: Path) -> None:
             MirrorOptions.of(None, wrong)  # type: ignore[arg-type]
     assert Mirror.of(MirrorOptions(str(tmp_path / "m"), 5)) is not None
     assert (tmp_path / "m").stat().st_mode & 0o777 == 0o700
+
+
+def test_where_name_nodes_are(tmp_path: Path) -> None:
+    assert _http_address("node", {}) == {"host": "node", "port": 9870}
+    assert _rpc_port("node", {}) == 8020
+    environment = {"HADOOP_CONF_DIR": str(tmp_path)}
+    properties = {
+        "fs.defaultFS": "hdfs://node:8020",
+        "dfs.namenode.http-address": "0.0.0.0:50070",
+        "dfs.nameservices": "several, others",
+        "dfs.ha.namenodes.several": "n1,n2",
+        "dfs.namenode.http-address.several.n1": "first:9871",
+    }
+    items = "".join(
+        f"<property><name>{name}</name><value>{value}</value></property>" for name, value in properties.items()
+    )
+    (tmp_path / "hdfs-site.xml").write_text(f"<configuration>{items}</configuration>")
+    assert _http_address("node", environment) == {"host": "node", "port": 50070}
+    assert _http_address("", environment) == {"host": "node", "port": 50070}
+    assert _http_address("several", environment) == {"host": "first", "port": 9871}
+    assert _http_address("elsewhere", environment) == {"host": "elsewhere", "port": 9870}
+    assert (_rpc_port("several", environment), _rpc_port("", environment), _rpc_port("x", environment)) == (0, 0, 8020)
+    with pytest.raises(dlcache.StorageError, match="HADOOP_CONF_DIR"):
+        _http_address("", {})
 
 
 def test_hadoop_properties(tmp_path: Path) -> None:

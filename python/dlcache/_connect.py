@@ -168,11 +168,17 @@ def _hdfs(uri: Uri, options: Mapping[str, Any]) -> Driver:
     if not options or options.keys() <= known | {"user"}:
         try:
             host = f"{uri.scheme}://{uri.authority}" if uri.scheme == "viewfs" else name or "default"
-            return ArrowDriver(fs.HadoopFileSystem(host, int(port or (8020 if "." in name else 0)), **options))
+            return ArrowDriver(fs.HadoopFileSystem(host, int(port or _rpc_port(name, os.environ)), **options))
         except OSError as error:
             if not ("libhdfs" in str(error) or "libjvm" in str(error)) or options.keys() & known:
                 raise
     return _webhdfs({**_http_address(name, os.environ), **options})
+
+
+def _rpc_port(name: str, environment: Mapping[str, str]) -> int:
+    """Hadoop's port, or 0 for what the configuration knows: the default file system, or several name nodes as one."""
+    services = hadoop_conf(environment.get("HADOOP_CONF_DIR", "")).get("dfs.nameservices", "")
+    return 0 if not name or name in map(str.strip, services.split(",")) else 8020
 
 
 def _http_address(name: str, environment: Mapping[str, str]) -> dict[str, Any]:

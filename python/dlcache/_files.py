@@ -41,6 +41,11 @@ class Files:
     def path(self) -> str:
         return self.store.path
 
+    @property
+    def replaces_whole(self) -> bool:
+        """True if `put` replaces a file so that readers see the old one or the new one: HDFS truncates it first."""
+        return self.store.remote is None or not self.store.remote.uri.scheme.endswith("hdfs")
+
     def child(self, name: str) -> Files:
         """The directory `name` in this one."""
         return Files(self.store.child(name))

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ except ImportError:  # Windows: nothing is mirrored
 
 DEFAULT_BYTES = 20 * 10**9
 _PART = ".part"
+_NAME = re.compile(r"[0-9a-f]{64}(\.part)?", re.ASCII)
 
 logger = logging.getLogger("dlcache")
 
@@ -70,7 +72,10 @@ def mirror_bytes(environment: Mapping[str, str], free: int) -> int:
 
 
 class Mirror:
-    """Files by name, in a folder. Threads and processes may share it."""
+    """Files by name, in a folder. Threads and processes may share it.
+
+    A name is 64 hexadecimal digits: what else lies in the folder is not the mirror's, and stays.
+    """
 
     def __init__(self, folder: str, most: int) -> None:
         self.folder, self.most = folder, most
@@ -202,7 +207,7 @@ class Mirror:
         with os.scandir(self.folder) as scan:
             for item in scan:
                 with contextlib.suppress(FileNotFoundError):
-                    if item.is_file(follow_symlinks=False) and item.name != ".lock":
+                    if _NAME.fullmatch(item.name) and item.is_file(follow_symlinks=False):
                         status = item.stat(follow_symlinks=False)
                         files.append((item.path, status.st_blocks * 512, status.st_mtime_ns))
         return files

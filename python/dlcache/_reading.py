@@ -59,9 +59,13 @@ class _Held:
             expires_at=datetime.now(timezone.utc) + timedelta(seconds=READER_SECONDS),
             version=self._version,
         )
+        before = self.path
+        path = before if self._files.replaces_whole or not self._written else f"{LEASES}/{uuid.uuid4()}.json"
         try:
-            self._files.put(self.path, write_lease(lease), f"{LEASES}/.{uuid.uuid4()}.tmp")
-            self._written = True
+            self._files.put(path, write_lease(lease), f"{LEASES}/.{uuid.uuid4()}.tmp")
+            self._written, self.path = True, path
+            if path != before:
+                self._files.remove(before)
         except NotADatasetError:
             if not self._written:
                 raise
