@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -37,17 +38,19 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> dlcache.Dataset:
     return dlcache.load(write(tmp_path_factory.mktemp("d"), table, shard_rows=70, row_group_rows=16))
 
 
-def run_together(commands: list[list[str]], environments: list[dict[str, str]]) -> None:
-    """Run processes until all have ended well. If one fails, all are killed, with what they started."""
+def run_together(commands: list[list[str]], environments: list[dict[str, str]]) -> list[str]:
+    """Run processes until all have ended well, and return what they printed. If one fails, all are killed, with what
+    they started."""
     base = {key: value for key, value in os.environ.items() if key not in ("TF_CONFIG", "RANK", "WORLD_SIZE")}
     base |= {"PYTHONPATH": os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")]), "OMP_NUM_THREADS": "1"}
     base |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     processes: list[subprocess.Popen[str]] = []
 
-    def result(process: subprocess.Popen[str]) -> None:
+    def result(process: subprocess.Popen[str]) -> str:
         printed = process.communicate(timeout=300)[0]
         if process.returncode:
             raise AssertionError(f"{process.args!r} ended with {process.returncode}:\n{printed[-6000:]}")
+        return printed
 
     with ThreadPoolExecutor(len(commands)) as threads:
         try:
@@ -62,7 +65,8 @@ def run_together(commands: list[list[str]], environments: list[dict[str, str]]) 
                         start_new_session=True,
                     )
                 )
-            done, _ = wait([threads.submit(result, process) for process in processes], return_when=FIRST_EXCEPTION)
+            printed = [threads.submit(result, process) for process in processes]
+            done, _ = wait(printed, return_when=FIRST_EXCEPTION)
             failed = [future for future in done if future.exception() is not None]
         finally:
             for process in processes:
@@ -70,8 +74,7 @@ def run_together(commands: list[list[str]], environments: list[dict[str, str]]) 
                     os.killpg(process.pid, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
-    for future in failed:
-        future.result()
+    return [future.result() for future in failed or printed]
 
 
 def saw(folder: Path, ranks: int) -> list[dict[str, Any]]:
@@ -173,3 +176,41 @@ def test_keras_on_a_cluster_of_two_workers(dataset: dlcache.Dataset, tmp_path: P
     assert global_batches(ranks)[: 2 * STEPS] == alone["rows"][: 2 * STEPS]
     evaluated = list(chain(*global_batches([{"rows": rank["evaluated"]} for rank in ranks])))
     assert evaluated[:ROWS] == list(range(ROWS))
+
+
+# docs/distributed.md
+
+
+def snippet(heading: str) -> str:
+    """The Python code under a heading of docs/distributed.md."""
+    text = (HERE.parent / "docs" / "distributed.md").read_text()
+    found = re.search(rf"^## {heading}\n.*?```python\n(.*?)```", text, re.M | re.S)
+    assert found, heading
+    return found[1]
+
+
+def test_the_torchrun_of_the_documentation(dataset: dlcache.Dataset, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(snippet("torchrun"))
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    (printed,) = run_together([[*launcher, str(tmp_path / "train.py"), dataset.path]], [{}])
+    assert re.search(rf"^mse \d+\.\d+ of {ROWS} rows$", printed, re.M)
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning")
+def test_the_torch_distributor_of_the_documentation(
+    spark: Any, dataset: dlcache.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")]))
+    names: dict[str, Any] = {"dlcache": dlcache, "path": dataset.path, "__name__": "__main__"}
+    exec(snippet("Spark's TorchDistributor"), names)
+    assert names["steps"] == STEPS
+
+
+def test_the_keras_of_the_documentation(dataset: dlcache.Dataset, tmp_path: Path) -> None:
+    """As the only worker of a cluster."""
+    pytest.importorskip("tf_keras")
+    (tmp_path / "train.py").write_text(snippet("Keras on a cluster of workers"))
+    config = {"cluster": {"worker": [f"127.0.0.1:{free_ports(1)[0]}"]}, "task": {"type": "worker", "index": 0}}
+    command = [str(tmp_path / "train.py"), dataset.path]
+    (printed,) = run_together([command], [{"TF_CONFIG": json.dumps(config)}])
+    assert re.search(r"^mse \d+\.\d+$", printed, re.M)
