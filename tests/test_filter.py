@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dlcache
-from dlcache import ColumnError, OptionError, StateError
+from dlcache import ColumnError, OptionError, ShardError, StateError
 
 ROWS = 230
 KINDS = ["bool", "int8", "int64", "float32", "date", "decimal9", "decimal30", "string", "struct", "null_int"]
@@ -155,3 +155,37 @@ def test_conditions_that_make_no_sense(
 ) -> None:
     with pytest.raises(error, match=names):
         source[0].filter(condition)
+
+
+def test_a_remote_dataset_is_filtered_too(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    wide = pa.table(
+        {
+            "id": np.arange(ROWS),
+            "s": pa.array([{"x": row, "y": str(row)} for row in range(ROWS)]),
+            "wide": pa.array(np.zeros((ROWS, 2000), np.float32).tolist(), pa.list_(pa.float32())),
+        }
+    )
+    local = write(tmp_path / "wide", wide, shard_rows=90, row_group_rows=25)
+    memory = fsspec.filesystem("memory")
+    memory.put(str(local), "/filtered", recursive=True)
+    try:
+        dataset = dlcache.load("memory://filtered")
+        for condition in (("id", "<", 7), ("s.x", "<", 7), [[("id", "<", 3)], [("s.y", "in", ["3", "4", "5", "6"])]]):
+            part = dataset.filter(condition)
+            assert ids(part) == list(range(7))
+            assert ids(dataset.filter([("id", "<", 7), pc.field("s", "x") >= 0])) == list(range(7))
+        assert next(iter(part.numpy(7)))["wide"].shape == (7, 2000)
+    finally:
+        memory.rm("/filtered", recursive=True)
+
+
+def test_a_damaged_footer_is_no_fault_of_the_condition(tmp_path: Path) -> None:
+    root = write(tmp_path, pa.table({"id": np.arange(ROWS)}))
+    shard = next((root / "data").iterdir())
+    data = bytearray(shard.read_bytes())
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    data[-footer:-8] = b"\xff" * (footer - 8)
+    shard.write_bytes(data)
+    with pytest.raises(ShardError, match="damaged"):
+        dlcache.load(root).filter(("id", "<", 3))

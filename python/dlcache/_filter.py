@@ -98,6 +98,12 @@ def _mask(
     size = int(shards.row_group_rows[shard])
     file = pads.ParquetFileFormat().make_fragment(pa.py_buffer(reader.maps.file(shard)))
     try:
+        file.ensure_complete_metadata()
+    except (pa.ArrowException, OSError) as error:
+        raise ShardError(
+            f"cannot read the footer of {shards.paths[shard]}: {error}; the file is damaged, write the dataset again"
+        ) from error
+    try:
         for part in file.split_by_row_group(filter=condition):
             column = part.scanner(columns={"kept": condition}).to_table()["kept"]
             if not pa.types.is_boolean(column.type):
