@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ def children() -> set[str]:
     """The processes that this one has started and that are there."""
     found: set[str] = set()
     for task in Path("/proc/self/task").iterdir():
-        found |= set((task / "children").read_text().split())
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            found |= set((task / "children").read_text().split())
     return found
 
 
@@ -126,7 +128,7 @@ def test_an_error_names_the_row(dataset: dlcache.Dataset, processes: int, thread
     assert isinstance(cause, ValueError)
     if processes:
         assert "in fails" in str(cause.__cause__)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
     if sys.platform == "linux":
         assert children() <= alive
     shuffled = dataset.numpy(8, shuffle=True, seed=3, transform=spec(0, fails), threads=threads)
@@ -159,7 +161,7 @@ def test_a_worker_that_is_gone_is_an_error(dataset: dlcache.Dataset, function: A
     loader = dataset.numpy(8, transform=spec(1, function, edit_fields=[], selected_fields=["id"]), columns=["id"])
     with pytest.raises(TransformError, match=rf"{how}.*step 7 of epoch 0, rows 56 \.\. 63"):
         list(loader)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def whose(batch: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import sys
 import threading
 import traceback
 import weakref
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -81,11 +82,14 @@ class Processes:
         with self._lock:
             self._closed = True
             _end(self._workers)
-        for _ in range(self._free.qsize()):
+        idle = 0
+        while not self._free.empty():
             try:
                 self._free.get_nowait()
-            except queue.Empty:
+            except queue.Empty:  # another thread was first
                 break
+            idle += 1
+        for _ in range(idle):  # those who wait for a worker learn that there is none any more
             self._free.put(None)
 
 
@@ -120,6 +124,8 @@ class _Worker:
             _send(self._connection, _packed({name: _plain(value) for name, value in batch.items()}))
             return _receive(self._connection)
         except (EOFError, OSError) as error:
+            with suppress(subprocess.TimeoutExpired):  # it is ending by itself
+                self._process.wait(1)
             self.end()
             self._connection.close()
             code = self._process.returncode
