@@ -140,6 +140,7 @@ def hdfs(folder: Path) -> Iterator[Server]:
 def wait_for_hdfs(server: Server, folder: Path) -> None:
     """Its configuration is in `folder / "hdfs-site.xml"` then."""
     end = time.monotonic() + SECONDS
-    while not (folder / "details.json").exists():  # it is written last
+    details = folder / "details.json"  # it is written last
+    while not details.exists() or "}" not in details.read_text():
         assert server.process.poll() is None and time.monotonic() < end, "HDFS ended:\n" + "".join(server.lines)
         time.sleep(0.05)

@@ -199,7 +199,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         """The body, without the frames that the AWS SDK puts around its chunks."""
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            data = b""
+            while size := int(self.rfile.readline().partition(b";")[0], 16):
+                data += self.rfile.read(size)
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                pass
+        else:
+            data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if "x-amz-decoded-content-length" not in self.headers:
             return data
         out = b""

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 import dlcache
 from dlcache import _retry
 from dlcache._connect import _http_address, _rpc_port, hadoop_conf, parse_uri
+from dlcache._leases import parse_lease
 from dlcache._mirror import Mirror, MirrorOptions, mirror_bytes, mirror_folder
 from dlcache._ranges import merged, pieces
 from dlcache._remote import redact
@@ -68,6 +69,9 @@ def test_remote_rows_are_the_local_ones(s3: _s3.S3, local: Path, tmp_path: Path)
         there = list(dataset.numpy(32, nulls="mask", **options))
         assert repr(there) == repr(list(here.numpy(32, nulls="mask", **options)))
     assert dataset.verify(pages=True)
+    with dataset:
+        (held,) = [key for key in s3.objects if "/leases/" in key and key.endswith(".json")]
+        assert parse_lease(s3.objects[held]) is not None
     assert not [key for key in s3.objects if "/leases/" in key and key.endswith(".json")]
 
 

@@ -124,9 +124,9 @@ def _arrow(uri: Uri, options: Mapping[str, Any]) -> Any:
     try:
         if uri.scheme == "s3":
             options = {**_endpoint(os.environ, options), **options}
-            filesystem = fs.S3FileSystem(**options)
+            filesystem = _s3(options)
             region = _region(uri.authority, options)
-            return filesystem if region is None else fs.S3FileSystem(region=region, **options)
+            return filesystem if region is None else _s3({"region": region, **options})
         if uri.scheme == "gs":
             return fs.GcsFileSystem(**options)
         if uri.scheme == "abfs":
@@ -135,6 +135,16 @@ def _arrow(uri: Uri, options: Mapping[str, Any]) -> Any:
     except (AttributeError, ImportError):  # a pyarrow that was built without it
         pass
     return None
+
+
+def _s3(options: Mapping[str, Any]) -> Any:
+    """Small files are one request where pyarrow knows how, and not a begun, filled and ended upload."""
+    from pyarrow import fs
+
+    try:
+        return fs.S3FileSystem(**{"allow_delayed_open": True, **options})
+    except TypeError:
+        return fs.S3FileSystem(**options)
 
 
 def _endpoint(environment: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, str]:
