@@ -13,6 +13,8 @@ SPARKS := $(LOWEST_SPARK) 4.1
 # What is run on a Spark that is not the main one: the same jar, from Python.
 SPARK_SUITES := integration/test_one_jar.py integration/test_cache.py integration/test_plan_key.py \
   integration/test_connect.py
+# PySpark 4.0 leaves sockets to the garbage collector.
+OLDER_PYSPARK := -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
 SPARK_HOME_OF_VENV = $$($(BIN)/python -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
 
 .DEFAULT_GOAL := help
@@ -37,15 +39,34 @@ test-integration: $(INSTALLED) $(JAR) ## both languages together on real Spark
 	$(BIN)/python -m pytest integration
 
 test-spark-lowest: $(INSTALLED) $(JAR) build/spark-$(LOWEST_SPARK)/.installed ## the same jar on the lowest Spark
-	PYTHONPATH=build/spark-$(LOWEST_SPARK) $(BIN)/python -m pytest $(SPARK_SUITES)
+	PYTHONPATH=build/spark-$(LOWEST_SPARK) $(BIN)/python -m pytest $(OLDER_PYSPARK) $(SPARK_SUITES)
 
 test-matrix: $(INSTALLED) $(JAR) $(SPARKS:%=build/spark-%/.installed) ## the connector's tests and the jar on every Spark
 	set -e; for spark in $(SPARKS); do \
 	  home=$$PWD/build/spark-$$spark; \
 	  SPARK_HOME=$$home/pyspark scripts/sbt connector/test; \
-	  PYTHONPATH=$$home $(BIN)/python -m pytest integration; \
+	  PYTHONPATH=$$home $(BIN)/python -m pytest $(OLDER_PYSPARK) integration; \
 	done
 	$(MAKE) test-jvm test-integration
+
+# As far as one Python has them all: the tests of PyTorch and TensorFlow run on the current ones only.
+test-lowest: ## Python unit tests on the lowest NumPy and PyArrow
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --quiet 'numpy==1.26.0' 'pyarrow==15.0.0' 'typer==0.12.0' 'click<8.2' \
+	  'rich==13.0.0' 'tqdm==4.60.0' 'platformdirs==3.0.0' 'pandas<3' 'pytest>=8.2' pytest-timeout hypothesis jsonschema
+	build/lowest/bin/python -m pytest tests -p no:cacheprovider --ignore=tests/test_torch.py --ignore=tests/test_tf.py \
+	  --ignore=tests/test_benchmarks.py
+
+test-load: $(INSTALLED) ## the large and the many: minutes, and some GB of disk
+	$(BIN)/python -m pytest tests/load_*.py -s
+
+FUZZ_SECONDS := 300
+fuzz: $(INSTALLED) ## damaged manifests and shards, with Atheris, for FUZZ_SECONDS each
+	$(BIN)/python -m pip install --quiet atheris
+	for target in manifest shard; do \
+	  PYTHONPATH=tests:python $(BIN)/python tests/fuzz_readers.py $$target -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=400 || exit 1; \
+	done
 
 lint: $(INSTALLED) ## check style, types and the rules of the tree
 	$(BIN)/ruff check .

@@ -13,6 +13,16 @@ from ._errors import ManifestError
 INT64_MAX = (1 << 63) - 1
 
 
+def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, for `object_pairs_hook`. Of a key that is there twice two readers could take different ones."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice!r} is there twice")
+    return members
+
+
 class Fields:
     """The members of one JSON object. `where` is the file and `what` the object, for messages."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from ._chunks import ChunkTable, parse_chunks
 from ._errors import ColumnError, ManifestError, unknown_column
-from ._json import Fields
+from ._json import Fields, unique_members
 from ._layout import kind_of
 
 FORMAT_VERSION = 1
@@ -39,6 +40,7 @@ _STORED_AS = {
 _LOGICALS = frozenset(
     ["date", "timestamp", "timestamp_ntz", "time", "decimal", "year-month-interval", "day-time-interval"]
 )
+_STATISTICS = frozenset(["count", "min", "max", "mean", "variance", "classes"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ def _json(text: str | bytes, where: str) -> Any:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=unique_members)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{where} is not JSON: {error}; the file is damaged, write the dataset again") from error
     finally:
@@ -289,11 +291,57 @@ def _column(entry: Fields) -> Column:
         packed=packed,
         nulls=nulls,
         null_elements=null_elements,
-        statistics=entry.optional_mapping("statistics"),
+        statistics=_statistics(entry),
     )
     if column.elements >= 1 << 31:
         raise entry.error(f"shape {list(shape or ())} has more than 2^31 elements")
     return column
+
+
+def _statistics(entry: Fields) -> Mapping[str, Any] | None:
+    """What docs/format.md, 2.3 knows, checked."""
+    given = entry.optional_mapping("statistics")
+    if given is None:
+        return None
+    found = {name: value for name, value in given.items() if name in _STATISTICS}
+    sizes = set()
+    for name, value in found.items():
+        if name in ("min", "max", "mean", "variance"):
+            if isinstance(value, list):
+                sizes.add(len(value))
+            if not all(map(_is_number, value)) if isinstance(value, list) else not _is_number(value, null=False):
+                raise entry.error(f"statistics has the {name} {value!r:.80}, which is not a number or a list of them")
+        elif name == "classes":
+            if not (isinstance(value, list) and all(map(_is_class, value))):
+                raise entry.error("statistics has classes that are not [value, count]")
+        elif name == "count" and not (type(value) is int and 0 <= value <= MAX_ROWS << 31):
+            raise entry.error(f"statistics has the count {value!r:.80}")
+    variance = found.get("variance")
+    variances = variance if isinstance(variance, list) else [variance]
+    if any(type(value) in (int, float) and value < 0 for value in variances):
+        raise entry.error("statistics has a negative variance")
+    elements = math.prod(entry.optional_integers("shape", 1) or (1,))
+    if sizes - {elements}:
+        raise entry.error(f"statistics has lists of {sorted(sizes)} numbers, and a row has {elements}")
+    return found
+
+
+def _is_number(value: Any, null: bool = True) -> bool:
+    if value is None:
+        return null
+    if type(value) is int:
+        return -(1 << 64) < value < 1 << 64
+    return type(value) is float or value in ("Infinity", "-Infinity")
+
+
+def _is_class(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], (bool, int, str))
+        and type(value[1]) is int
+        and 0 <= value[1] <= MAX_ROWS
+    )
 
 
 def _shards(top: Fields, columns: int) -> Shards:

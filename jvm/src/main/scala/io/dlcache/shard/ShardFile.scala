@@ -1,13 +1,16 @@
 package io.dlcache.shard
 
+import java.io.{BufferedOutputStream, File}
 import java.nio.{ByteBuffer, ByteOrder}
+import java.nio.file.{Files, StandardOpenOption}
 import java.util.zip.CRC32
 
 import scala.jdk.CollectionConverters._
 import scala.language.existentials
 
 import org.apache.hadoop.conf.Configuration
-import org.apache.hadoop.fs.{ChecksumFileSystem, FSDataOutputStream, FileSystem, Path, StreamCapabilities}
+import org.apache.hadoop.fs.{ChecksumFileSystem, FSDataOutputStream, FileSystem, Path}
+import org.apache.hadoop.fs.{RawLocalFileSystem, StreamCapabilities}
 import org.apache.parquet.bytes.BytesInput
 import org.apache.parquet.column.{ColumnDescriptor, Encoding, ParquetProperties}
 import org.apache.parquet.column.statistics.Statistics
@@ -45,7 +48,10 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
     case checksummed: ChecksumFileSystem => checksummed.getRawFileSystem
     case plain => plain
   }
-  private val stream: FSDataOutputStream = fileSystem.create(path, false)
+  private val stream: FSDataOutputStream = fileSystem match {
+    case local: RawLocalFileSystem if local.getUri.getScheme == "file" => ShardFile.createLocally(local.pathToFile(path))
+    case other => other.create(path, false)
+  }
   private val out = new Crc32Output(stream, Footer.sorted)
   private val writer = new ParquetFileWriter(
     new OpenFile(out),
@@ -161,10 +167,19 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
 }
 
 private[shard] object ShardFile {
+  private val LocalBufferBytes = 1 << 16
+
   val Alignment = 64
 
   /** Of the values of large chunks: rows of a multiple of so many bytes are gathered in blocks of that size. */
   val LargeAlignment = 512
   private val LargeBytes = 1 << 16
   private val Zeros = new Array[Byte](LargeAlignment)
+
+  /** With the permissions of the process's umask. Hadoop's local file system would set others, which may be wider. */
+  private def createLocally(file: File): FSDataOutputStream = {
+    Files.createDirectories(file.getParentFile.toPath)
+    val out = Files.newOutputStream(file.toPath, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)
+    new FSDataOutputStream(new BufferedOutputStream(out, LocalBufferBytes), null)
+  }
 }
