@@ -6,11 +6,25 @@ import json
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 import dlcache
+
+
+LOGGING = """
+rootLogger.level = info
+rootLogger.appenderRef.out.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %p %c: %m%n%ex
+logger.dlcache.name = io.dlcache
+logger.dlcache.level = debug
+"""
 
 
 def said(action: Any) -> str:
@@ -24,18 +38,19 @@ def said(action: Any) -> str:
 
 def main(root: str, secret: str) -> None:
     os.umask(0o077)  # before the JVM is there, which inherits it
+    Path(root, "log4j2.properties").write_text(LOGGING)
     settings = {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
-        "spark.log.level": "INFO",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{root}/log4j2.properties",
         "spark.datasource.dlcache.root": f"{root}/root",
         "spark.hadoop.fs.s3a.secret.key": secret,
         "spark.hadoop.fs.s3a.bucket.mine.access.key": secret,
         "spark.my.password": secret,
     }
     spark = dlcache.configure(SparkSession.builder.master("local[2]").config(map=settings)).getOrCreate()
-    spark.sparkContext.setLogLevel("INFO")
     source = f"{root}/source"
     spark.range(20).selectExpr("id", "concat('user', id) AS password").write.mode("overwrite").json(source)
     rows = spark.read.option("password", secret).option("my.token", secret).json(source)

@@ -14,7 +14,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
-import atheris  # type: ignore[import-not-found, unused-ignore]
+import atheris
 
 with atheris.instrument_imports(include=["dlcache"]):
     import dlcache  # noqa: F401

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ._chunks import ChunkTable, parse_chunks
 from ._errors import ColumnError, ManifestError, unknown_column
-from ._json import Fields, unique_members
+from ._json import INT64_MAX, Fields, unique_members
 from ._layout import kind_of
 
 FORMAT_VERSION = 1
@@ -316,8 +316,8 @@ def _statistics(entry: Fields) -> Mapping[str, Any] | None:
                 raise entry.error("statistics has classes that are not [value, count]")
         elif name == "count" and not (type(value) is int and 0 <= value <= MAX_ROWS << 31):
             raise entry.error(f"statistics has the count {value!r:.80}")
-    variance = found.get("variance")
-    variances = variance if isinstance(variance, list) else [variance]
+    variance: Any = found.get("variance")
+    variances: list[Any] = variance if isinstance(variance, list) else [variance]
     if any(type(value) in (int, float) and value < 0 for value in variances):
         raise entry.error("statistics has a negative variance")
     elements = math.prod(entry.optional_integers("shape", 1) or (1,))
@@ -330,7 +330,7 @@ def _is_number(value: Any, null: bool = True) -> bool:
     if value is None:
         return null
     if type(value) is int:
-        return -(1 << 64) < value < 1 << 64
+        return -INT64_MAX - 1 <= value <= INT64_MAX
     return type(value) is float or value in ("Infinity", "-Infinity")
 
 

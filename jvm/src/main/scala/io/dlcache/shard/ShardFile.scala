@@ -49,7 +49,8 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
     case plain => plain
   }
   private val stream: FSDataOutputStream = fileSystem match {
-    case local: RawLocalFileSystem if local.getUri.getScheme == "file" => ShardFile.createLocally(local.pathToFile(path))
+    case local: RawLocalFileSystem if local.getUri.getScheme == "file" =>
+      ShardFile.createLocally(local.pathToFile(path))
     case other => other.create(path, false)
   }
   private val out = new Crc32Output(stream, Footer.sorted)
