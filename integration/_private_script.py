@@ -13,7 +13,6 @@ from pyspark.sql import SparkSession
 
 import dlcache
 
-
 LOGGING = """
 rootLogger.level = info
 rootLogger.appenderRef.out.ref = console
