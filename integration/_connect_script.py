@@ -1,4 +1,8 @@
-"""Run by test_connect in a process of its own: a Spark Connect client with a server that it starts."""
+"""Run by test_connect in a process of its own: a Spark Connect client with a server that it starts.
+
+`BASE`: its `connect` becomes the root of this script's own datasets; `source` and `root` belong to the query that
+all languages ask.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,12 @@ import sys
 from dataclasses import asdict
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 import dlcache
 
-root = sys.argv[1]
+base = sys.argv[1]
+root = f"{base}/connect"
 builder = dlcache.configure(SparkSession.builder.remote("local[2]").config("spark.ui.enabled", "false"))
 spark = builder.getOrCreate()
 rows = spark.range(0, 100, 1, 4).selectExpr("id", "id * 0.5D AS half")
@@ -22,6 +28,16 @@ try:
 except dlcache.WriteError as error:
     condition = error.condition
 ids = sorted(int(i) for batch in second.numpy(batch_size=10) for i in batch["id"])
-remote = type(spark).__module__
-print(json.dumps([asdict(first.result), asdict(second.result), condition, ids, remote]))
+filtered = spark.read.parquet(f"{base}/source").filter((F.col("k") == 1) & (F.col("id") > 2))
+query = filtered.select((F.col("id") + 1).alias("a"), F.upper("s").alias("b"), "v")
+shared = dlcache.cache(query, root=f"{base}/root", progress=False)
+said = {
+    "first": asdict(first.result),
+    "second": asdict(second.result),
+    "condition": condition,
+    "ids": ids,
+    "session": type(spark).__module__,
+    "shared": asdict(shared.result),
+}
+print(json.dumps(said))
 spark.stop()

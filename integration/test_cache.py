@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +175,24 @@ def test_a_session_without_the_connector_says_how_to_get_it() -> None:
     with pytest.raises(dlcache.WriteError, match=r"dlcache\.configure\(SparkSession\.builder\)") as raised:
         raise_connector_error(RuntimeError("[DATA_SOURCE_NOT_FOUND] Failed to find the data source: dlcache."))
     assert raised.value.condition == "DATA_SOURCE_NOT_FOUND"
+
+
+def test_an_expired_dataset_is_built_again(source: Any, jobs: Any, tmp_path: Path) -> None:
+    first = dlcache.cache(source, root=tmp_path / "root", ttl="1d")
+    assert dlcache.cache(source, root=tmp_path / "root", ttl="1d").result.hit
+    manifest = Path(first.result.path.removeprefix("file:")) / "_dlcache" / f"{1:020d}.json"
+    members = json.loads(manifest.read_text())
+    yesterday = datetime.now(timezone.utc) - timedelta(days=1, seconds=1)
+    manifest.write_text(json.dumps(members | {"created-at": yesterday.strftime("%Y-%m-%dT%H:%M:%S.000Z")}))
+    assert len(dlcache.gc(tmp_path / "root", dry_run=True).datasets[0].removed) == 2
+
+    reading = iter(dlcache.load(first.path).numpy(batch_size=4))
+    next(reading)
+    again, ran = jobs.of(lambda: dlcache.cache(source, root=tmp_path / "root", ttl="1d"))
+    assert ran >= 1
+    assert (again.result.hit, again.result.digest, again.result.version) == (False, first.result.digest, 2)
+    assert sum(len(batch["id"]) for batch in reading) == 6
+    assert dlcache.gc(tmp_path / "root", retention=0).bytes > 0
+    assert again.store.versions() == [2]
+    assert len(rows_of(again)["id"]) == 10
+    assert dlcache.cache(source, root=tmp_path / "root").result.hit

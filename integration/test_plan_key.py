@@ -43,10 +43,18 @@ def spark() -> Iterator[SparkSession]:
     spark.stop()
 
 
+def plan_key(data: DataFrame) -> Any:
+    jvm: Any = data.sparkSession._jvm
+    return jvm.io.dlcache.key.PlanKey.of(data._jdf, jvm.scala.Predef.Map().empty(), jvm.scala.Option.empty())
+
+
+def explanation(data: DataFrame) -> Any:
+    return json.loads(plan_key(data).explanation().toString())
+
+
 def key(data: DataFrame) -> tuple[str, str, set[str]]:
     """The scope, the digest and the codes of the reasons."""
-    jvm: Any = data.sparkSession._jvm
-    found = jvm.io.dlcache.key.PlanKey.of(data._jdf, jvm.scala.Predef.Map().empty(), jvm.scala.Option.empty())
+    found = plan_key(data)
     reasons = json.loads(found.explanation().toString())["reasons"]
     return found.scope(), found.digest(), {reason["code"] for reason in reasons}
 
@@ -98,6 +106,27 @@ def test_pandas_is_durable_by_content(spark: SparkSession) -> None:
     frame = pandas.DataFrame({"i": [1, 2], "s": ["a", "b"]})
     assert durable(spark.createDataFrame(frame)) == durable(spark.createDataFrame(frame.copy()))
     assert durable(spark.createDataFrame(frame)) != durable(spark.createDataFrame(frame.assign(i=[1, 3])))
+
+
+@pytest.mark.parametrize("threshold", ["48MB", "1b"])
+def test_arrow_is_durable_by_content(spark: SparkSession, threshold: str) -> None:
+    """In the plan, and beyond what Spark takes into a plan."""
+    arrow = pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    tables = [arrow.table({"i": [1, i], "v": [[1.5], [2.5, 3.5]]}) for i in (2, 2, 3)]
+    frames = [pandas.DataFrame({"i": [1, i], "s": ["a", "b"]}) for i in (2, 2, 3)]
+    spark.conf.set("spark.sql.execution.arrow.localRelationThreshold", threshold)
+    spark.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
+    try:
+        for made in (tables, frames):
+            first, same, other = (durable(spark.createDataFrame(data)) for data in made)
+            assert first == same
+            assert first != other
+        (local,) = explanation(spark.createDataFrame(tables[0]))["inputs"]
+        assert (local["kind"], local["rows"]) == ("local", 2)
+    finally:
+        spark.conf.unset("spark.sql.execution.arrow.pyspark.enabled")
+        spark.conf.unset("spark.sql.execution.arrow.localRelationThreshold")
 
 
 def test_an_rdd_is_not_durable(spark: SparkSession) -> None:

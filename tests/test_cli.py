@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import jsonschema
 import numpy as np
 import pyarrow as pa
 import pytest
-from _roots import DIGEST, OLD, ago, lease, publish, put, shard_name, tree
+from _roots import DIGEST, OLD, YOUNG, ago, lease, publish, put, shard_name, tree
 from _writer import write
 from hypothesis import given
 from hypothesis import strategies as st
@@ -224,6 +225,66 @@ def test_gc(root: Path) -> None:
     assert run_json("gc", root, "--retention", "0", "--grace", "1.5h")["datasets"][0]["removed"]
     put(root / "train" / "_dlcache" / f"{3:020d}.json", b"{")
     assert run("gc", root)[0] == 1
+
+
+def test_a_dry_run_names_exactly_the_right_files(tmp_path: Path) -> None:
+    """One root with everything that there can be."""
+    root = tmp_path / "root"
+    digests = [f"{number:064x}" for number in range(6)]
+    session = {"scope": "session", "application-id": "app-1"}
+    goes: set[Path] = set()
+
+    live = root / digests[0]
+    stays = [publish(live, 1, [shard_name()], OLD)]
+    orphans = [put(live / shard_name(), b"orphan", age) for age in (OLD, YOUNG)]
+    temporary = put(live / "_dlcache" / f".{uuid.uuid4()}.tmp", b"", OLD)
+    goes |= {orphans[0], temporary}
+    stays += [orphans[1], put(live / "data" / "mine.parquet", b"foreign", OLD), put(live / "notes.txt", b"", OLD)]
+
+    expired = root / digests[1]
+    goes |= {publish(expired, 1, [shard_name()], OLD, **{"ttl-seconds": 60}), *(expired / "data").iterdir()}
+    read = root / digests[2]
+    stays += [publish(read, 1, [shard_name()], OLD, **{"ttl-seconds": 60}), *(read / "data").iterdir()]
+    stays.append(lease(read, "reader", live=True, version=1))
+
+    ended, running = root / digests[3], root / digests[4]
+    for dataset, is_live in ((ended, False), (running, True)):
+        key = {"plan-key": session | {"digest": dataset.name}}
+        made = [publish(dataset, 1, [shard_name()], OLD, **key), *(dataset / "data").iterdir()]
+        made.append(lease(dataset, "application", live=is_live, application_id="app-1"))
+        (stays.extend if is_live else goes.update)(made)
+
+    versions = root / "by name"
+    goes |= {publish(versions, 1, [shard_name()], OLD), *(versions / "data").iterdir()}
+    publish(versions, 2, [shard_name()], OLD)
+    stays += [path for path in versions.rglob("*") if path.is_file() and path not in goes]
+
+    failed = root / digests[5]
+    goes |= {put(failed / shard_name(), b"half", OLD), lease(failed, "writer", live=False)}
+
+    stays += [put(root / "photos" / "a.jpg"), put(root / "parquet" / "data" / "part-0.parquet", b"", OLD)]
+    stays += [put(root / "notes.txt")]
+    (root / "link").symlink_to(expired)
+
+    before = tree(root)
+    document = run_json("gc", root, "--dry-run")
+    assert {Path(each["path"]) / gone["path"] for each in document["datasets"] for gone in each["removed"]} == goes
+    assert {Path(each["path"]).name for each in document["datasets"] if each["deleted"]} == {
+        expired.name,
+        ended.name,
+        failed.name,
+    }
+    assert set(document["skipped"]) == {str(root / name) for name in ("photos", "parquet", "notes.txt", "link")}
+    code, out, _ = run("gc", root, "--dry-run")
+    assert code == 0
+    table = out.partition("\n\n")[0].splitlines()[1:]
+    assert {next(path for path in goes if line.startswith(str(path))) for line in table} == goes
+    assert len(table) == len(goes)
+    assert tree(root) == before
+
+    run("gc", root)
+    assert not any(path.exists() for path in goes)
+    assert all(path.exists() for path in stays)
 
 
 def test_rm(root: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from _roots import gone_pid
+from _roots import lease as put_lease
 from _writer import write
 from hypothesis import given
 from hypothesis import strategies as st
@@ -183,6 +184,55 @@ def test_random_access_holds_a_lease_as_long_as_the_dataset_lives(dataset: Path)
     assert leases(dataset) == []
 
 
+def test_the_directory_of_leases_goes_with_the_last_of_them(dataset: Path) -> None:
+    directory = dataset / "_dlcache" / "leases"
+    first, second = dlcache.load(dataset), dlcache.load(dataset)
+    first.gather([1])
+    second.gather([1])
+    foreign = directory / "mine.txt"
+    foreign.touch()
+    first.close()
+    second.close()
+    assert [path.name for path in directory.iterdir()] == ["mine.txt"]
+    foreign.unlink()
+    with dlcache.load(dataset):
+        assert len(leases(dataset)) == 1
+    assert not directory.exists()
+
+
+def test_leases_come_and_go_at_once(dataset: Path) -> None:
+    """Each process removes the directory when it finds it empty; none may find that its own lease cannot be written."""
+    code = """
+    import sys, dlcache
+    from dlcache._files import Files
+    from dlcache._reading import ReaderLease
+    sys.stdin.readline()
+    store = dlcache.load(sys.argv[1]).store
+    for _ in range(300):
+        with ReaderLease(store, 1) as lease:
+            assert Files(store).has(lease.path)
+    print("done")
+    """
+    processes = [python(code, str(dataset)) for _ in range(3)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        with process:
+            assert process.stdout is not None
+            assert process.stdout.read() == "done\n"
+    assert not (dataset / "_dlcache" / "leases").exists()
+
+
+def test_gc_removes_the_directory_with_the_dead_leases(dataset: Path) -> None:
+    dead = put_lease(dataset, "reader", live=False, version=1)
+    assert dlcache.gc(dataset, dry_run=True).datasets[0].removed[0].path == f"_dlcache/leases/{dead.name}"
+    dlcache.gc(dataset)
+    assert not dead.parent.exists()
+    assert len(dlcache.load(dataset)) == 100
+
+
 def test_a_lease_is_renewed_now_and_then(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("dlcache._reading.time.monotonic", lambda: now[0])
@@ -256,10 +306,17 @@ def test_a_killed_reader_is_in_nobodys_way(dataset: Path, reader: subprocess.Pop
 
 
 def test_a_reader_gives_its_lease_back_at_exit(dataset: Path) -> None:
-    with python("import sys, dlcache; it = dlcache.load(sys.argv[1]); it.hold()", str(dataset)) as process:
-        assert process.wait() == 0
-    assert (dataset / "_dlcache" / "leases").is_dir()
-    assert leases(dataset) == []
+    code = """
+    import os, sys, dlcache
+    it = dlcache.load(sys.argv[1])
+    it.hold()
+    print(len(os.listdir(it.path + "/_dlcache/leases")))
+    """
+    with python(code, str(dataset)) as process:
+        assert process.stdout is not None
+        assert process.stdout.read() == "1\n"
+    assert process.returncode == 0
+    assert not (dataset / "_dlcache" / "leases").exists()
 
 
 def test_a_fork_has_its_own_lease_and_leaves_its_parents(dataset: Path) -> None:

@@ -15,6 +15,8 @@ from ._errors import NotADatasetError, StorageError
 from ._layout import FOLDERS, MANIFESTS
 from ._store import Store
 
+PUT_ATTEMPTS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -96,13 +98,14 @@ class Files:
             self.store.remote.put(path, data)
             return
         target, beside = self._at(path), self._at(temporary)
-        try:
+        for attempt in range(PUT_ATTEMPTS):
             try:
                 self._replace(target, beside, data)
-            except FileNotFoundError:  # another process may have removed the folder because it was empty
-                self._replace(target, beside, data)
-        except FileNotFoundError as error:
-            raise NotADatasetError(f"{self.path} is not there any more: {error}") from error
+                return
+            except FileNotFoundError as error:
+                # Another process may have removed the folder as soon as it was made, because it was empty.
+                if attempt + 1 == PUT_ATTEMPTS or not os.path.isdir(self._at(MANIFESTS)):
+                    raise NotADatasetError(f"{self.path} is not there any more: {error}") from error
 
     def remove(self, path: str) -> None:
         """Delete a file; it is fine if it is gone."""
@@ -124,6 +127,13 @@ class Files:
         with self._errors("delete", path), contextlib.suppress(FileNotFoundError):
             if not self.store.remote.list(path):
                 self.store.remote.remove_directory(path)
+
+    def tidy(self, path: str) -> None:
+        """Delete a local directory if it is empty. Object stores have no directories, and elsewhere one cannot be
+        deleted without a chance to take what another process puts there."""
+        if self.store.local is not None:
+            with contextlib.suppress(OSError):
+                os.rmdir(self._at(path))
 
     @staticmethod
     def _replace(target: str, beside: str, data: bytes) -> None:

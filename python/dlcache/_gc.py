@@ -23,6 +23,7 @@ from ._gc_model import (
     RemoveDirectory,
     Snapshot,
     Step,
+    Tidy,
     Version,
 )
 from ._layout import DATA, LEASES, MANIFESTS, guarded_by, kind_of, version_of
@@ -72,6 +73,8 @@ def steps(plan: Plan, unique: str, *, force: bool) -> list[Step]:
     result += (Remove(path) for paths in by_kind.values() for path in paths)
     if plan.whole:
         result += [RemoveDirectory(DATA), RemoveDirectory(LEASES)]
+    elif any(kind_of(removal.path) == "lease" for removal in plan.removals):
+        result.append(Tidy(LEASES))
     result += map(Remove, records)
     if plan.whole:
         result += [RemoveDirectory(MANIFESTS), RemoveDirectory("")]

@@ -177,6 +177,13 @@ class RemoveDirectory:
 
 
 @dataclass(frozen=True, slots=True)
+class Tidy:
+    """Delete a directory of a dataset that stays, if it is empty and that can be done without a race."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recheck:
     """Go on only if no live reader has come for one of `versions`, and nobody has published a version that was not
     `known`."""
@@ -185,4 +192,4 @@ class Recheck:
     known: tuple[int, ...]
 
 
-Step: TypeAlias = Put | Remove | RemoveDirectory | Recheck
+Step: TypeAlias = Put | Remove | RemoveDirectory | Tidy | Recheck

@@ -28,6 +28,7 @@ from ._gc_model import (
     Remove,
     RemoveDirectory,
     Snapshot,
+    Tidy,
     Version,
 )
 from ._layout import LEASES, MANIFESTS, kind_of, version_of
@@ -258,6 +259,8 @@ def execute(
                 files.remove(path)
             case RemoveDirectory(path):
                 files.remove_directory(path)
+            case Tidy(path):
+                files.tidy(path)
             case Recheck():
                 stop = _newcomers(files, step, mine)
                 if stop is not None:

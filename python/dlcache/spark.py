@@ -98,8 +98,8 @@ def cache(
     dtype     what floating-point columns are stored as: "float32" (default), "float64", or None for as they are.
     root      the directory of plan-keyed datasets. Default: the conf spark.datasource.dlcache.root, then $DLCACHE_ROOT,
               then on a local master the user's cache directory.
-    ttl       seconds, a timedelta, or a text such as "7d": how long `dlcache gc` must keep the dataset.
-              Default: no end.
+    ttl       seconds, a timedelta, or a text such as "7d": how long the dataset is a hit and `dlcache gc` keeps it.
+              Afterwards the next call builds it again. Default: no end.
     shards    the number of shards, of equal size. Default: the DataFrame's partitions and order stay.
     shuffle   a seed: rows are spread over the shards at random.
     pack      {"features": ["age", "height"]}: columns of numbers, all of one type and without nulls, to store as one

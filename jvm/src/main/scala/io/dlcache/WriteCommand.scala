@@ -62,7 +62,8 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     val store = new DatasetStore(path, hadoopConf)
     private val key = PlanKeyEntry(planKey.scope, planKey.digest, planKey.applicationId)
 
-    private def decide(current: Option[Manifest]) = WriteDecision.of(mode, current.map(_.planKey), key)
+    private def decide(current: Option[Manifest]) =
+      WriteDecision.of(mode, current.map(_.planKey), key, current.exists(_.isExpired(Instant.now())))
 
     /** The end, if no rows need to be written; an error, if none may be. */
     def settle(current: Option[Manifest]): Option[End] = current.flatMap { there =>

@@ -58,8 +58,15 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
     case variable: VariableReference => sink.part(encode(variable.varDef.currentValue, context))
     case udf: ScalaUDF =>
       sink.string("scala-udf").string(udf.dataType.json)
-      sink.long('o', ObjectIdentity.of(udf.function))
-      udf.children.foreach(child => sink.part(encode(child, context)))
+      MLlibFunctions.digestOf(udf.function) match {
+        case Some(function) => writeMLlibs(sink.part(function), udf)
+        case None => sink.long('o', ObjectIdentity.of(udf.function))
+      }
+      udf.children.foreach {
+        case struct: CreateNamedStruct if MLlibFunctions.isAssembler(udf.function) =>
+          struct.valExprs.foreach(value => sink.part(encode(value, context)))
+        case child => sink.part(encode(child, context))
+      }
     case and: And => writeSorted(sink, "and", operandsOf(and) { case And(left, right) => Seq(left, right) }, context)
     case or: Or => writeSorted(sink, "or", operandsOf(or) { case Or(left, right) => Seq(left, right) }, context)
     case in: In if in.list.forall(_.deterministic) =>
@@ -73,6 +80,15 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
       writeSorted(sink, symmetric.getClass.getName, operands, context)
       symmetric.productIterator.filterNot(isOneOf(operands)).foreach(values.write(sink, _, context))
     case _ => writeFields(sink, expression, context)
+  }
+
+  /** How the values of the columns become the function's arguments, and its result a column. */
+  private def writeMLlibs(sink: DigestSink, udf: ScalaUDF): Unit = {
+    sink.string(s"${udf.nullable} ${udf.udfDeterministic}")
+    (udf.inputEncoders :+ udf.outputEncoder).foreach {
+      case Some(encoder) => sink.string(encoder.clsTag.runtimeClass.getName).string(CanonicalJson(encoder.schema.json))
+      case None => sink.tag('N')
+    }
   }
 
   private def writeFields(sink: DigestSink, expression: Expression, context: Context): Unit = {
@@ -160,7 +176,9 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
   private def explain(expression: Expression): Unit = {
     val name = expression.prettyName
     expression match {
-      case udf: ScalaUDF => plans.because(Reason.scalaUdf(udf.udfName.getOrElse("(anonymous)")))
+      case udf: ScalaUDF =>
+        if (MLlibFunctions.digestOf(udf.function).isEmpty)
+          plans.because(Reason.scalaUdf(udf.udfName.getOrElse("(anonymous)")))
       case function: PythonFuncExpression => plans.because(Reason.pythonUdf(function.name))
       case seeded: ExpressionWithRandomSeed =>
         plans.dependOnLayout()

@@ -89,6 +89,15 @@ private[key] object InputState {
     try contentOf("python", leaf.rows(), types, limit)(PythonValueEncoder.write)
     catch { case error: PickleException => Left(Reason.unknownValue("local rows", s"pickle (${error.getMessage})")) }
 
+  /** As `local`, of Arrow's batches: their bytes. */
+  def arrow(leaf: PlanLeaf.ArrowList, types: Seq[DataType], limit: Long = LocalBytes): Either[Reason, Local] = {
+    val kind = s"arrow ${leaf.content.settings.mkString("\n")}"
+    contentOf(kind, leaf.content.batches.iterator, types, limit) { (sink, batch) =>
+      sink.bytes('y', batch)
+      None
+    }.map(_.copy(rows = leaf.content.rows))
+  }
+
   private def contentOf[A](kind: String, rows: Iterator[A], types: Seq[DataType], limit: Long)(
       write: (DigestSink, A) => Option[String]
   ): Either[Reason, Local] = {

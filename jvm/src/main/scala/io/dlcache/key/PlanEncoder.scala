@@ -133,7 +133,7 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
         sink.string("input").part(state.digest)
         // Which of the input's columns, in which order: the names are the source's own.
         leaf match {
-          case _: PlanLeaf.Rows | _: PlanLeaf.PythonList => ()
+          case _: PlanLeaf.Rows | _: PlanLeaf.PythonList | _: PlanLeaf.ArrowList => ()
           case _ => plan.output.foreach(column => sink.string(column.name))
         }
       }
@@ -168,6 +168,9 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
     case list: PlanLeaf.PythonList =>
       foundLayout += s"python list ${list.slices}"
       InputState.python(list, plan.output.map(_.dataType), localBytes).getOrElse(stateOf(plan, list.rdd))
+    case list: PlanLeaf.ArrowList =>
+      foundLayout += s"arrow batches ${list.content.batches.length}"
+      InputState.arrow(list, plan.output.map(_.dataType), localBytes).getOrElse(stateOf(plan, list.rdd))
     case PlanLeaf.Distributed(id, description) =>
       because(Reason.rdd(description))
       InputState.session(s"RDD $description", id.toLong)

@@ -17,17 +17,15 @@ final private[lifecycle] class DatasetDeletion(dataset: Path, conf: Configuratio
   def run(): Boolean =
     if (isRead) false
     else {
-      val (files, others) = DatasetNames.Directories.prepended("").flatMap(list).partition(isOwnFile)
+      val files = DatasetNames.Directories.prepended("").flatMap(list).filter(isOwnFile)
       val (manifests, rest) = files.partition(file => DatasetNames.isManifest(relative(file)))
       manifests.map(_.getPath).sorted.foreach(fs.delete(_, false))
       // Who took a lease before its manifest went is promised the shards.
       if (isRead) false
       else {
-        if (others.forall(isOwnDirectory)) fs.delete(root, true)
-        else {
-          rest.foreach(file => fs.delete(file.getPath, false))
-          DatasetNames.Directories.foreach(deleteIfEmpty)
-        }
+        // One by one, not the directory whole: a writer may come and put new files into it.
+        rest.foreach(file => fs.delete(file.getPath, false))
+        DatasetNames.Directories.map(new Path(root, _)).appended(root).foreach(DatasetFiles.removeIfEmpty(_, conf))
         true
       }
     }
@@ -41,11 +39,4 @@ final private[lifecycle] class DatasetDeletion(dataset: Path, conf: Configuratio
   private def relative(file: FileStatus): String = root.toUri.relativize(file.getPath.toUri).getPath.stripSuffix("/")
 
   private def isOwnFile(file: FileStatus) = file.isFile && !file.isSymlink && DatasetNames.isOwn(relative(file))
-
-  private def isOwnDirectory(file: FileStatus) =
-    file.isDirectory && !file.isSymlink && DatasetNames.Directories.contains(relative(file))
-
-  private def deleteIfEmpty(directory: String): Unit =
-    try if (list(directory).isEmpty) fs.delete(new Path(root, directory), false): Unit
-    catch { case _: FileNotFoundException => () }
 }

@@ -1,6 +1,6 @@
 package io.dlcache.lifecycle
 
-import java.io.{FileNotFoundException, IOException}
+import java.io.FileNotFoundException
 import java.nio.charset.StandardCharsets.UTF_8
 import java.time.Instant
 import java.util.UUID
@@ -10,10 +10,9 @@ import scala.util.matching.Regex
 import io.dlcache.manifest.{DatasetFiles, DatasetStore}
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.Path
-import org.apache.spark.internal.Logging
 
 /** The leases of one dataset, as files. */
-final private[lifecycle] class LeaseFiles(dataset: Path, conf: Configuration) extends Logging {
+final private[lifecycle] class LeaseFiles(dataset: Path, conf: Configuration) {
 
   private val directory = new Path(dataset, LeaseFiles.DirectoryName)
 
@@ -30,8 +29,8 @@ final private[lifecycle] class LeaseFiles(dataset: Path, conf: Configuration) ex
   /** Deletes the lease, and the directories of leases and manifests if nothing is in them now. */
   def remove(id: UUID): Unit = {
     fs.delete(path(id), false)
-    removeIfEmpty(directory)
-    removeIfEmpty(directory.getParent)
+    DatasetFiles.removeIfEmpty(directory, conf)
+    DatasetFiles.removeIfEmpty(directory.getParent, conf)
   }
 
   /** True if there is no dataset, but files that may have been meant for one: only a lease tells `gc` whose they are. */
@@ -47,13 +46,6 @@ final private[lifecycle] class LeaseFiles(dataset: Path, conf: Configuration) ex
       .flatMap(Lease.parse)
       .filter(_.isLive(now, Processes.host, Processes.isRunning))
   }
-
-  private def removeIfEmpty(place: Path): Unit =
-    if (list(place).isEmpty) {
-      // Another process may put something into it meanwhile: then it stays.
-      try fs.delete(place, false): Unit
-      catch { case e: IOException => logDebug(s"$place stays", e) }
-    }
 
   private def list(place: Path): Seq[Path] =
     try fs.listStatus(place).toSeq.map(_.getPath)

@@ -1,6 +1,6 @@
 package io.dlcache.manifest
 
-import java.time.Instant
+import java.time.{Duration, Instant}
 
 import com.fasterxml.jackson.databind.JsonNode
 import org.apache.spark.sql.types.{DataType, StructType}
@@ -41,6 +41,9 @@ final private[dlcache] case class Manifest(
 
   /** The columns that rows have, stored by themselves or not; vectors as arrays. */
   def rowSchema: StructType = unpacked.getOrElse(schema)
+
+  /** Whether the time to live has ended. */
+  def isExpired(now: Instant): Boolean = timeToLive.exists(Duration.between(createdAt, now).getSeconds >= _)
 }
 
 private[dlcache] object Manifest {

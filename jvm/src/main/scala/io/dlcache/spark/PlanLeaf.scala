@@ -61,6 +61,9 @@ private[dlcache] object PlanLeaf {
   /** Rows that PySpark keeps in the driver, as Python's values; `slices` says how they are spread over partitions. */
   final case class PythonList(rows: () => Iterator[Any], slices: Int, rdd: Distributed) extends PlanLeaf
 
+  /** As `PythonList`, of Arrow's batches. */
+  final case class ArrowList(content: ArrowRows.Batches, rdd: Distributed) extends PlanLeaf
+
   /** A persisted plan: what is read is what `lineage` gave when it was persisted. */
   final case class Persisted(lineage: LogicalPlan) extends PlanLeaf
 
@@ -88,7 +91,8 @@ private[dlcache] object PlanLeaf {
     case memory: InMemoryRelation => Some(Persisted(memory.cacheBuilder.logicalPlan))
     case rdd: LogicalRDD =>
       val distributed = Distributed(rdd.rdd.id, describe(rdd.output))
-      Some(PythonRows.of(rdd.rdd).fold[PlanLeaf](distributed)(PythonList(_, rdd.rdd.getNumPartitions, distributed)))
+      val list = PythonRows.of(rdd.rdd).map(PythonList(_, rdd.rdd.getNumPartitions, distributed))
+      list.orElse(ArrowRows.of(rdd.rdd).map(ArrowList(_, distributed))).orElse(Some(distributed))
     case rdd: ExternalRDD[_] => Some(Distributed(rdd.rdd.id, describe(rdd.output)))
     case hive: HiveTableRelation =>
       Some(Unversioned(s"Hive table ${hive.tableMeta.identifier.unquotedString}", hive.tableMeta))

@@ -85,6 +85,6 @@ object KeysOfQueries {
         "regexp_replace(s, '1', '2') r"
       ),
       "dates" -> session.sql("select cast('2024-01-01' as timestamp) a, interval 3 days b, decimal(1.5) c, X'00' d")
-    )
+    ) ++ MLlibQueries.of(session, path)
   }
 }

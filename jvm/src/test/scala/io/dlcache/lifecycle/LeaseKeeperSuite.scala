@@ -2,6 +2,8 @@ package io.dlcache.lifecycle
 
 import java.nio.file.{Files, Path => LocalPath}
 import java.time.{Duration, Instant}
+import java.util.UUID
+import java.util.concurrent.ConcurrentLinkedQueue
 
 import scala.jdk.CollectionConverters._
 
@@ -51,6 +53,29 @@ class LeaseKeeperSuite extends AnyFunSuite {
       held.close()
       held.close()
       assert(files(directory).isEmpty)
+    }
+  }
+
+  test("the directory of leases goes with the last of them, and whoever comes meanwhile makes it anew") {
+    inDirectory { directory =>
+      val leases = new LeaseFiles(new Path(directory.toUri), conf)
+      val lease = Lease(Lease.Writer, "here", 1, None, Instant.now())
+      val errors = new ConcurrentLinkedQueue[Throwable]
+      val threads = (1 to 4).map { _ =>
+        new Thread(() =>
+          try (1 to 200).foreach { _ =>
+              val id = UUID.randomUUID()
+              leases.put(id, lease)
+              assert(leases.exists(id))
+              leases.remove(id)
+            }
+          catch { case e: Throwable => errors.add(e): Unit }
+        )
+      }
+      threads.foreach(_.start())
+      threads.foreach(_.join())
+      assert(errors.isEmpty, errors)
+      assert(!Files.exists(directory.resolve("_dlcache")))
     }
   }
 
