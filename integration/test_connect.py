@@ -96,4 +96,5 @@ def test_scala_python_sql_and_connect_give_one_digest(spark: Any, jobs: Any, bas
     assert list(root.iterdir()) == [written]
     assert [path.name for path in sorted((written / "_dlcache").glob("*.json"))] == [f"{1:020d}.json"]
     assert [int(a) for batch in hit.numpy(batch_size=100) for a in batch["a"]] == [5, 8, 11, 14, 17, 20]
-    assert [str(b) for batch in hit.numpy(batch_size=100) for b in batch["b"]] == ["S4", "S7", "S10", "S13", "S16", "S19"]
+    texts = [str(b) for batch in hit.numpy(batch_size=100) for b in batch["b"]]
+    assert texts == ["S4", "S7", "S10", "S13", "S16", "S19"]

@@ -193,6 +193,13 @@ def test_what_a_key_was_made_of() -> None:
     assert made_of(None) == ["the manifest has no explanation"]
 
 
+def test_people_see_how_many_confs_there_are(tmp_path: Path) -> None:
+    here = dlcache.load(dataset(tmp_path / "here", DIGEST, edited(lambda e: e.update(confs={"a": "1", "b": "2"}))))
+    assert "2 SQL confs that change results" in str(here.explain())
+    assert "conf a" not in str(here.explain())
+    assert "conf a = 1" in here.explain().made_of
+
+
 def dataset(path: Path, digest: str, explanation: Json | None, age: float = YOUNG) -> Path:
     more = {} if explanation is None else {"explanation": explanation}
     publish(path, 1, [], age, **{"plan-key": {"scope": "durable", "digest": digest}}, **more)

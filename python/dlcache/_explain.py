@@ -40,8 +40,11 @@ class Explanation:
 
     @property
     def lines(self) -> list[str]:
-        """All of it, for people."""
-        lines = [self.path, f"{self.scope} key {self.digest}", "made of", *(f"  {line}" for line in self.made_of)]
+        """For people: all of it but the confs, of which there are dozens."""
+        confs = sum(line.startswith("conf ") for line in self.made_of)
+        shown = [line for line in self.made_of if not line.startswith("conf ")]
+        shown += [f"{confs} SQL confs that change results (--json lists them)"] if confs else []
+        lines = [self.path, f"{self.scope} key {self.digest}", "made of", *(f"  {line}" for line in shown)]
         if self.other is not None:
             lines += [f"against {self.other}", *(f"  {line}" for line in self.differences or ("the same key",))]
         return lines
