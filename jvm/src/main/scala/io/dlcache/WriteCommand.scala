@@ -33,10 +33,7 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     val started = System.nanoTime()
     if (mode == SaveMode.Append && conf.path.isEmpty) throw DlcacheErrors.appendWithoutPath()
     layoutOf(data)
-    val planKey = PlanKey.of(data, conf.writeOptions, conf.key)
-    val target = new Target(pathFor(planKey.digest), planKey)
-    val current = target.store.current()
-    val end = target.settle(current).getOrElse(target.build(current))
+    val (target, end) = settledOrBuilt(1)
     val outcome = WriteOutcome.of(target.path.toString, end.manifest, end.isHit, (System.nanoTime() - started) / 1e9)
     logInfo(
       f"${end.what}: ${outcome.path} version ${outcome.version}, ${outcome.rows} rows, ${outcome.shards} shards, " +
@@ -44,6 +41,23 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     )
     conf.request.foreach(WriteOutcomes.driver.record(_, outcome))
     outcome
+  }
+
+  private def planKey() = PlanKey.of(data, conf.writeOptions, conf.key)
+
+  /** Spark reads a table as it is when a query is planned, which may be later than its key was computed. */
+  @tailrec
+  private def settledOrBuilt(attempt: Int): (Target, End) = {
+    val key = planKey()
+    val target = new Target(pathFor(key.digest), key)
+    val current = target.store.current()
+    target.settle(current).orElse(target.build(current)) match {
+      case Some(end) => (target, end)
+      case None if attempt == MaxReadings => throw DlcacheErrors.inputChanged(target.path.toString, MaxReadings)
+      case None =>
+        logInfo(s"A table changed while ${target.path} was written from it; its rows are read again")
+        settledOrBuilt(attempt + 1)
+    }
   }
 
   private def pathFor(digest: String): Path = {
@@ -80,7 +94,8 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
       }
     }
 
-    def build(current: Option[Manifest]): End = {
+    /** None, and nothing is written, if the rows may be of another state of a table than the key. */
+    def build(current: Option[Manifest]): Option[End] = {
       if (current.isEmpty) ShardFiles.requireFree(path, hadoopConf)
       store.requirePublishable()
       val rows = aligned(current)
@@ -88,14 +103,22 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
       current.filter(_ => decide(current) == WriteDecision.Append).foreach(requireFit(_, layout))
       val lease = LeaseKeeper.driver.take(path, hadoopConf, Lease.Writer, None)
       try {
-        val end = publishOrDiscard(write(rows, layout), layout, current)
-        // Before the writer's lease ends: without one of the application `gc` would take it for ended.
-        if (end.isWritten && conf.path.isEmpty && key.scope == PlanKey.Session) {
-          SessionDatasets.record(session.sparkContext, path, hadoopConf)
+        val shards = write(rows, layout)
+        if (hasMoved) {
+          discard(shards)
+          None
+        } else {
+          val end = publishOrDiscard(shards, layout, current)
+          // Before the writer's lease ends: without one of the application `gc` would take it for ended.
+          if (end.isWritten && conf.path.isEmpty && key.scope == PlanKey.Session) {
+            SessionDatasets.record(session.sparkContext, path, hadoopConf)
+          }
+          Some(end)
         }
-        end
       } finally lease.close()
     }
+
+    private def hasMoved: Boolean = planKey.tables.nonEmpty && WriteCommand.this.planKey().tables != planKey.tables
 
     /** An error other than our own may come from a publication that did take place: then the shards must stay. */
     private def publishOrDiscard(shards: Seq[WrittenShard], layout: ShardLayout, current: Option[Manifest]): End = {
@@ -177,6 +200,9 @@ private[dlcache] object WriteCommand {
 
   /** Each attempt fails only because another writer has published, so this many is a sign of something else. */
   private val MaxAttempts = 100
+
+  /** So often the rows are read of tables that change meanwhile. */
+  private val MaxReadings = 3
 
   private lazy val CreatedBy: String = {
     val resource = getClass.getResourceAsStream("/io/dlcache/version")

@@ -11,6 +11,9 @@ private[dlcache] object DlcacheErrors {
   def datasetChanged(path: String, attempts: Int): DlcacheException =
     error("DLCACHE_DATASET_CHANGED")("path" -> path, "attempts" -> attempts.toString)
 
+  def inputChanged(path: String, attempts: Int): DlcacheException =
+    error("DLCACHE_INPUT_CHANGED")("path" -> path, "attempts" -> attempts.toString)
+
   def invalidOption(option: String, value: String, allowed: String): DlcacheException =
     error("DLCACHE_INVALID_OPTION")("option" -> option, "value" -> value, "allowed" -> allowed)
 

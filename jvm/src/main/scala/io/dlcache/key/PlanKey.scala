@@ -1,5 +1,7 @@
 package io.dlcache.key
 
+import scala.jdk.CollectionConverters._
+
 import com.fasterxml.jackson.databind.JsonNode
 import io.dlcache.spark.PlanLeaf
 import org.apache.spark.sql.{DataFrame, SparkSession}
@@ -18,7 +20,12 @@ final private[dlcache] case class PlanKey(
     digest: String,
     applicationId: Option[String],
     explanation: JsonNode
-)
+) {
+
+  /** The states of the tables in the plan that report one. */
+  def tables: Seq[String] =
+    explanation.path("inputs").elements.asScala.filter(_.path("kind").asText == "table").map(_.path("digest").asText).toSeq
+}
 
 private[dlcache] object PlanKey {
   val Durable = "durable"

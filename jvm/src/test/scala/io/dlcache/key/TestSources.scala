@@ -1,6 +1,7 @@
 package io.dlcache.key
 
 import java.util
+import java.util.concurrent.atomic.AtomicLong
 
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.{Row, SQLContext}
@@ -24,5 +25,22 @@ class ConstantSource extends RelationProvider {
 class VersionedSource extends TableProvider {
   override def inferSchema(options: CaseInsensitiveStringMap): StructType = new StructType().add("a", LongType)
   override def getTable(schema: StructType, partitioning: Array[Transform], options: util.Map[String, String]): Table =
-    new VersionedTable(options.get("id"), options.get("version"))
+    new VersionedTable(options.get("id"), () => options.get("version"), () => 0L)
+}
+
+/** A V2 table whose only row is its version, which goes up when the table is scanned, so often as `moves` says. */
+class MovingSource extends TableProvider {
+  override def inferSchema(options: CaseInsensitiveStringMap): StructType = new StructType().add("a", LongType)
+  override def getTable(schema: StructType, partitioning: Array[Transform], options: util.Map[String, String]): Table =
+    new VersionedTable("moving", () => MovingSource.version.get.toString, () => MovingSource.scan())
+}
+
+object MovingSource {
+  val version = new AtomicLong(1)
+  val moves = new AtomicLong(0)
+
+  private def scan(): Long = {
+    if (moves.getAndDecrement() > 0) version.incrementAndGet(): Unit
+    version.get
+  }
 }
