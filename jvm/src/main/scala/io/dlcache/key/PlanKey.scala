@@ -24,7 +24,9 @@ final private[dlcache] case class PlanKey(
 
   /** The states of the tables in the plan that report one. */
   def tables: Seq[String] =
-    explanation.path("inputs").elements.asScala.filter(_.path("kind").asText == "table").map(_.path("digest").asText).toSeq
+    explanation.path(
+      "inputs"
+    ).elements.asScala.filter(_.path("kind").asText == "table").map(_.path("digest").asText).toSeq
 }
 
 private[dlcache] object PlanKey {

@@ -2,7 +2,7 @@ package io.dlcache.key
 
 import scala.util.matching.Regex
 
-import org.apache.spark.sql.catalyst.expressions.{Expression, Literal, NamedExpression}
+import org.apache.spark.sql.catalyst.expressions.{Alias, Expression, Literal}
 import org.apache.spark.sql.internal.SQLConf
 import org.apache.spark.sql.types.StringType
 
@@ -29,10 +29,12 @@ final private[key] class Redaction(
     strings.fold(visible)(_.replaceAllIn(visible, Regex.quoteReplacement(Hidden)))
   }
 
-  /** String literals that are secret by themselves, or that stand beside a column with a secret name, are hidden. */
+  /** String literals that are secret by themselves are hidden, and literals beside a column with a secret name, or in one. */
   def redactLiterals(expression: Expression): Expression = expression.transformUp {
     case literal: Literal if isText(literal) && secret.findFirstIn(literal.value.toString).isDefined => HiddenLiteral
-    case parent if parent.children.exists(isSecretColumn) =>
+    case alias: Alias if isSecretName(alias.name) =>
+      alias.mapChildren(_.transformUp { case _: Literal => HiddenLiteral })
+    case parent if parent.children.exists(readsSecret) =>
       parent.mapChildren {
         case _: Literal => HiddenLiteral
         case child => child
@@ -41,19 +43,18 @@ final private[key] class Redaction(
 
   private def isText(literal: Literal): Boolean = literal.value != null && literal.dataType.isInstanceOf[StringType]
 
-  private def isSecretColumn(expression: Expression): Boolean = expression match {
-    case column: NamedExpression => isSecretName(column.name)
-    case _ => false
-  }
+  private def readsSecret(expression: Expression): Boolean =
+    expression.references.exists(column => isSecretName(column.name))
 
   private def isSecretName(name: String): Boolean =
     secret.findFirstIn(name).isDefined || SecretName.findFirstIn(name).isDefined
 
-  private def redactCredentials(text: String): String =
-    Assignment.replaceAllIn(
-      UserInfo.replaceAllIn(text, m => Regex.quoteReplacement(s"${m.group(1)}$Hidden@")),
-      m => Regex.quoteReplacement(s"${m.group(1)}$Hidden")
-    )
+  private def redactCredentials(text: String): String = {
+    val withoutUsers = Seq(UserInfo, Thin).foldLeft(text) { (visible, pattern) =>
+      pattern.replaceAllIn(visible, m => Regex.quoteReplacement(s"${m.group(1)}$Hidden@"))
+    }
+    Assignment.replaceAllIn(withoutUsers, m => Regex.quoteReplacement(s"${m.group(1)}$Hidden"))
+  }
 }
 
 private[key] object Redaction {
@@ -69,8 +70,12 @@ private[key] object Redaction {
   /** `scheme://user:password@` */
   private val UserInfo = "([a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\\s:]*:[^/@\\s]*@".r
 
-  /** `password=…` in a JDBC URL or a query string */
-  private val Assignment = s"(?i)([?&;,\\s](?:[\\w.-]*(?:$SecretWords)[\\w.-]*|sig)=)[^&;,\\s\\])]+".r
+  /** `thin:user/password@` of Oracle */
+  private val Thin = "(jdbc:oracle:\\w+:)[^/@\\s]*/[^@\\s]*@".r
+
+  /** `password=…` in a JDBC URL, a connection string or a query string */
+  private val Assignment =
+    s"(?i)((?:^|[?&;,\\s'\"(\\[])(?:[\\w.-]*(?:$SecretWords)[\\w.-]*|sig)=)[^&;,\\s\\])]+".r
 
   private val DefaultSecret = "(?i)secret|password|token|access[.]?key"
 

@@ -88,6 +88,10 @@ class EncodingSuite extends KeySuite with ScalaCheckPropertyChecks {
       "jdbc:postgresql://host/db?user=joe&password=hunter2&ssl=true",
       "jdbc:sqlserver://host:1433;databaseName=x;user=joe;password=hunter2",
       "s3a://AKIA:hunter2@bucket/path",
+      "jdbc:oracle:thin:scott/hunter2@//host:1521/service",
+      "password=hunter2",
+      "AccountName=x;AccountKey=hunter2;EndpointSuffix=core.windows.net",
+      "Relation (url='password=hunter2')",
       "https://account.blob.core.windows.net/c?sv=1&sig=hunter2",
       "abfss://c@account.dfs.core.windows.net/x?access_token=hunter2"
     ).foreach { text =>
@@ -111,6 +115,7 @@ class EncodingSuite extends KeySuite with ScalaCheckPropertyChecks {
     def data(secret: String) =
       spark.read.option("password", secret).option("mergeSchema", "false").parquet(path)
         .withColumn("password", col("s")).filter(col("password") === secret)
+        .filter(upper(col("password")) =!= secret).withColumn("api_key", concat(lit(secret), col("s")))
         .filter(col("s") =!= s"token $secret").filter("id > 3")
     val key = keyOf(data("hunter2"))
     val text = key.explanation.toString
