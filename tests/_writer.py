@@ -169,7 +169,7 @@ def _shard(
     version: int,
 ) -> dict[str, Any]:
     path = root / name
-    options: dict[str, Any] = {"max_rows_per_page": 1 << 30}
+    options: dict[str, Any] = {"max_rows_per_page": 1 << 30, "store_decimal_as_integer": True}
     known = inspect.signature(pq.ParquetWriter.__init__).parameters
     pq.write_table(
         table,
@@ -179,7 +179,6 @@ def _shard(
         use_dictionary=False,
         data_page_size=1 << 30,
         data_page_version="1.0",
-        store_decimal_as_integer=True,
         write_page_checksum=True,
         **{key: value for key, value in options.items() if key in known},
     )
@@ -195,6 +194,7 @@ def _shard(
             path_ = tuple(column["path"])
             meta = next(meta for at, meta in found.items() if at.startswith(f"{column['name']}."))
             raw = compression == "none" and column["storage"] != "nested"
+            raw &= column.get("logical") != "decimal" or "store_decimal_as_integer" in known
             chunks[number] += _chunk(blob, meta, leaf(part, path_), column) if raw else [-1, 0, -1]
     blob += tail
     path.write_bytes(blob)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import tempfile
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from _tables import FILLS, KINDS, delivered, expected, table
 from _writer import write
@@ -83,6 +85,8 @@ def test_every_kind_of_column(tmp_path: Path, kind: str, compression: str) -> No
 
 def test_raw_columns_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = [kind for kind in KINDS if not kind.startswith("null_") and kind not in ("map", "decimal30")]
+    if "store_decimal_as_integer" not in inspect.signature(pq.ParquetWriter.__init__).parameters:
+        kinds = [kind for kind in kinds if not kind.startswith("decimal")]  # an older PyArrow, as a test's writer
     source = table(kinds, 200)
     write(tmp_path, source, shard_rows=80, row_group_rows=30)
     monkeypatch.setattr("dlcache._decode.Decoder.chunk", lambda *_: pytest.fail("a raw column was decoded"))
