@@ -572,6 +572,19 @@ def test_tensorflow_gets_namedtuples_with_static_shapes(made: SparkDatasetConver
     assert sorted(shards[0] + shards[1]) == list(range(ROWS))
 
 
+def test_no_lease_outlives_the_block(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    path = tiny(tmp_path / "data")
+    made = make_spark_converter(path)
+    with made.make_tf_dataset(num_epochs=1) as dataset:
+        kept = list(dataset)
+        assert list(path.glob("_dlcache/leases/*.json"))
+    with made.make_torch_dataloader() as loader:
+        next(iter(loader))
+    assert len(kept) == 1
+    assert not list(path.glob("_dlcache/leases/*.json"))
+
+
 # Its life
 
 

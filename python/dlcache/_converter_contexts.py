@@ -26,17 +26,22 @@ class TFDatasetContextManager:
     ) -> None:
         self._open, self._choices = open_dataset, choices
         self._batch_size, self._prefetch, self._capacity = batch_size, prefetch, capacity
+        self._leased: list[Dataset] = []
 
     def __enter__(self) -> Any:
         from . import tf
 
-        dataset = self._open()
+        opened = self._open()
+        dataset = opened.select(opened.columns)  # with a lease of its own, which ends with the block
+        self._leased.append(dataset)
         options = self._choices.options(dataset, self._batch_size, self._capacity, "namedtuple")
         batches = tf.batches(BatchLoader(dataset, options))
         return batches if self._prefetch is None else batches.prefetch(self._prefetch)
 
     def __exit__(self, *error: object) -> None:
-        """Nothing to close: TensorFlow's iterators end with themselves."""
+        """Ends the lease: a Spark worker lives on after its task. TensorFlow's iterators end with themselves."""
+        while self._leased:
+            self._leased.pop().close()
 
 
 class TorchDatasetContextManager:
