@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def replaced(document: Any, at: tuple[Any, ...], value: Any) -> Any:
     parent = document
     for key in at[:-1]:
         parent = parent[key]
-    parent[at[-1]] = value
+    parent[at[-1]] = copy.deepcopy(value)
     return document
 
 
