@@ -14,9 +14,8 @@ import numpy as np
 
 from ._checks import Verify, checked_verify
 from ._classes import balanced, counts, vocabulary
-from ._errors import ManifestError, OptionError, unknown_column
+from ._errors import ManifestError, OptionError
 from ._explain import Explanation, explain_dataset
-from ._fetch import RemoteShards, columns_to_fetch
 from ._fields import NullPolicy, Nulls, field_of, select
 from ._files import Files
 from ._filter import Condition, expression, matching
@@ -26,14 +25,17 @@ from ._manifest import Manifest, parse
 from ._memory import BufferPool
 from ._mirror import MirrorOptions
 from ._options import LoaderOptions
+from ._parts import added, folded, parted
 from ._readable import Readable
+from ._readers import ShardReaders
 from ._reading import ReaderLease, own_leases
 from ._result import CacheResult
-from ._rows import Int64s, Rows, fractions_of, split_keys, split_rows
+from ._rows import Int64s, Rows, fractions_of
 from ._selection import Selection
 from ._shards import ShardReader
+from ._statistics import statistics
 from ._store import MANIFESTS, Store, manifest_name
-from ._values import Field, Ragged, Strings, Value, copied
+from ._values import Field, Value, copied
 from ._verify import VerifyReport, verify_version
 
 _NAMED = 8
@@ -73,13 +75,6 @@ def load(
     return Dataset(store, manifest, verify=verify)
 
 
-def _numbers(values: Sequence[Any]) -> np.ndarray[Any, Any]:
-    """Numbers of the manifest: int64 if all are whole, else float64, NaN where there is none."""
-    if all(type(value) is int for value in values):
-        return np.array(values, np.int64)
-    return np.array([np.nan if value is None else float(value) for value in values])
-
-
 class Dataset(Readable):
     """One version of a dataset, or some of its rows and columns. Immutable; it reads nothing until asked for rows.
 
@@ -99,7 +94,7 @@ class Dataset(Readable):
         self.rows = rows if rows is not None else Rows(0, manifest.rows)
         self._columns = tuple(columns) if columns is not None else tuple(column.name for column in manifest.columns)
         self.level = checked_verify(verify)
-        self._readers: tuple[int, dict[tuple[Verify, tuple[int, ...] | None], ShardReader]] | None = None
+        self._readers = ShardReaders(store, manifest)
         self._lease = ReaderLease(store, manifest.version)
         weakref.finalize(self, self._lease.close)
         self._at_exit: Callable[[], None] | None = None
@@ -154,26 +149,7 @@ class Dataset(Readable):
         `classes`
         (a dict from value to count) and `lengths` (least and greatest). The name of an element of a packed column gives
         that element's numbers. Raises ColumnError."""
-        packed, place = self.manifest.packed_elements.get(column, (column, 0))
-        if packed != column and packed in self._columns:
-            whole = self.stats(packed)
-            return {name: value[place] if isinstance(value, np.ndarray) else value for name, value in whole.items()}
-        if column not in self._columns:
-            raise unknown_column(column, self._columns, "the dataset")
-        about = self.manifest.column(column)
-        out: dict[str, Any] = {"nulls": about.nulls, "null_elements": about.null_elements}
-        if about.lengths is not None:
-            out["lengths"] = about.lengths
-        for name, value in (about.statistics or {}).items():
-            if name == "classes":
-                out[name] = {entry[0]: entry[1] for entry in value}
-            elif isinstance(value, list):
-                out[name] = _numbers(value).reshape(about.shape or (-1,))
-            else:
-                out[name] = float(value) if isinstance(value, str) else value
-        if "variance" in out:
-            out["std"] = np.sqrt(out["variance"]) if isinstance(out["variance"], np.ndarray) else out["variance"] ** 0.5
-        return out
+        return statistics(self.manifest, column, self._columns)
 
     def class_counts(self, column: str) -> dict[Any, int]:
         """How often each value of an integer, boolean, string or binary column comes in these rows, sorted by value,
@@ -258,51 +234,21 @@ class Dataset(Readable):
         Without it they are exact. The same seed gives the same parts.
         """
         fractions = fractions_of(parts)
-        return dict(zip(fractions, self._positions(list(fractions.values()), seed, by), strict=True))
+        rows = parted(self, list(fractions.values()), seed, by)
+        return dict(zip(fractions, map(self.part, rows), strict=True))
 
     def folds(self, k: int, *, seed: int = 0, by: str | None = None) -> list[tuple[Dataset, Dataset]]:
         """k pairs (train, val) for cross validation: every row is in exactly one val. `by` as in `split`."""
-        if isinstance(k, bool) or not isinstance(k, int) or k < 2:
-            raise OptionError(f"folds: k must be an integer of at least 2, not {k!r}")
-        held = [part.rows for part in self._positions([1 / k] * k, seed, by)]
-        ids = [rows.at(np.arange(len(rows), dtype=np.int64)) for rows in held]
-        everything = self.rows.at(np.arange(len(self), dtype=np.int64))
-        pairs = []
-        for val in ids:
-            kept = np.flatnonzero(~np.isin(everything, val, assume_unique=True))
-            pairs.append((self.part(self.rows.subset(kept)), self.part(Rows(0, self.manifest.rows).subset(val))))
-        return pairs
+        return [(self.part(train), self.part(val)) for train, val in folded(self, k, seed, by)]
 
     def since(self, version: int) -> Dataset:
         """The rows that were added after `version`."""
-        if isinstance(version, bool) or not isinstance(version, int) or version < 0:
-            raise OptionError(f"since takes a version, an integer of at least 0, not {version!r}")
-        shards = self.manifest.shards
-        new = np.repeat(shards.version > version, shards.rows)
-        everything = self.rows.at(np.arange(len(self), dtype=np.int64))
-        return self.part(self.rows.subset(np.flatnonzero(new[everything])))
-
-    def _positions(self, fractions: list[float], seed: int, by: str | None) -> list[Dataset]:
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise OptionError(f"seed must be an integer of at least 0, not {seed!r}")
-        parts = split_rows(len(self), fractions, seed) if by is None else split_keys(self._keys(by), fractions, seed)
-        return [self.part(self.rows.subset(part)) for part in parts]
-
-    def _keys(self, column: str) -> np.ndarray[Any, np.dtype[np.uint64]]:
-        """A 64-bit number for each row, equal where the column is."""
-        if column not in self._columns:
-            raise unknown_column(column, self._columns, "by: the dataset")
-        value: Value = self.gather(np.arange(len(self), dtype=np.int64), [column])[column]
-        if isinstance(value, Strings):
-            return _hashed(value)
-        if isinstance(value, Ragged) or value.ndim != 1 or value.dtype.kind not in "biu":
-            raise OptionError(f"by: column {column!r} has no integers, strings, bytes or booleans to split by")
-        return value.astype(np.int64).view(np.uint64)
+        return self.part(added(self, version))
 
     def part(self, rows: Rows, columns: Sequence[str] | None = None) -> Dataset:
         """Some rows of this version, and some columns."""
         part = Dataset(self.store, self.manifest, rows, self._columns if columns is None else columns, self.level)
-        part._readers = (os.getpid(), self._process_readers)
+        part._readers = self._readers
         return part
 
     # Its life
@@ -383,21 +329,7 @@ class Dataset(Readable):
         """The reader for these columns (their numbers), which checks so much of each shard. It is `reader`, unless that
         checks more or less, or the shards are remote and have so much else in them that one fetches only these columns:
         not to be checked in full."""
-        level = self.level if verify is None else verify
-        readers, remote = self._process_readers, self.store.remote
-        needed = None if remote is None or level == "full" else columns_to_fetch(self.manifest, columns)
-        reader = readers.get((level, needed))
-        if reader is None:
-            fetched = None if remote is None else RemoteShards.of(remote, self.manifest, needed)
-            made = ShardReader(self.manifest, self.store, fetched=fetched, verify=level)
-            reader = readers.setdefault((level, needed), made)
-        return reader
-
-    @property
-    def _process_readers(self) -> dict[tuple[Verify, tuple[int, ...] | None], ShardReader]:
-        if self._readers is None or self._readers[0] != os.getpid():
-            self._readers = (os.getpid(), {})
-        return self._readers[1]
+        return self._readers.of(columns, self.level if verify is None else verify)
 
     def gather(
         self, positions: Sequence[int] | Int64s, columns: Sequence[str] | None = None, *, nulls: Nulls = "error"
@@ -419,13 +351,3 @@ class Dataset(Readable):
 
     def selection(self, options: LoaderOptions) -> Selection:
         return Selection(self, options)
-
-
-def _hashed(value: Strings) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """64 bits of BLAKE2 of each distinct value, the same on every machine."""
-    from hashlib import blake2b
-
-    encoded = value.to_arrow().dictionary_encode()
-    digests = [blake2b(item.as_buffer(), digest_size=8).digest() for item in encoded.dictionary]
-    codes: Int64s = encoded.indices.to_numpy().astype(np.int64)
-    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)[codes]

@@ -1,0 +1,37 @@
+"""The readers of a version's shards: one in a process for each way to check and fetch them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from ._checks import Verify
+from ._fetch import RemoteShards, columns_to_fetch
+from ._manifest import Manifest
+from ._shards import ShardReader
+from ._store import Store
+
+
+class ShardReaders:
+    """Makes readers when they are first asked for, and keeps them. A fork makes its own."""
+
+    def __init__(self, store: Store, manifest: Manifest) -> None:
+        self._store, self._manifest = store, manifest
+        self._made: tuple[int, dict[tuple[Verify, tuple[int, ...] | None], ShardReader]] | None = None
+
+    def of(self, columns: Collection[int], level: Verify) -> ShardReader:
+        """The reader for these columns (their numbers), which checks so much of each shard."""
+        readers, remote = self._of_this_process, self._store.remote
+        needed = None if remote is None or level == "full" else columns_to_fetch(self._manifest, columns)
+        reader = readers.get((level, needed))
+        if reader is None:
+            fetched = None if remote is None else RemoteShards.of(remote, self._manifest, needed)
+            made = ShardReader(self._manifest, self._store, fetched=fetched, verify=level)
+            reader = readers.setdefault((level, needed), made)
+        return reader
+
+    @property
+    def _of_this_process(self) -> dict[tuple[Verify, tuple[int, ...] | None], ShardReader]:
+        if self._made is None or self._made[0] != os.getpid():
+            self._made = (os.getpid(), {})
+        return self._made[1]
