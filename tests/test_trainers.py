@@ -104,7 +104,7 @@ def test_accelerate(dataset: dlcache.Dataset) -> None:
         DataLoader(dataset.torch(BATCH, shuffle=True), batch_size=None),
         DataLoader(TorchDataset(dataset), batch_size=BATCH, shuffle=True, collate_fn=TorchDataset.collate),
     ):
-        accelerator = accelerate.Accelerator(cpu=True)
+        accelerator = accelerate.Accelerator()
         line = Line()
         line, optimizer, prepared = accelerator.prepare(line, torch.optim.SGD(line.parameters(), lr=0.05), batches)
         assert len(prepared) == STEPS
