@@ -31,6 +31,7 @@ test: test-python test-jvm test-integration test-spark-lowest ## run all tests: 
 
 test-python: $(INSTALLED) ## Python unit tests, no Spark
 	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests/frameworks
 
 test-jvm: $(INSTALLED) ## the connector's own tests
 	SPARK_HOME=$(SPARK_HOME_OF_VENV) scripts/sbt connector/test

@@ -13,7 +13,7 @@ import dlcache
 
 ROOT = Path(__file__).parent.parent
 SCALA = "\n".join(path.read_text() for path in sorted(ROOT.glob("jvm/src/test/scala/**/*.scala")))
-TEST_FILES = [path for folder in ("tests", "integration") for path in (ROOT / folder).glob("test_*.py")]
+TEST_FILES = [path for folder in ("tests", "integration") for path in (ROOT / folder).glob("**/test_*.py")]
 PYTHON = "\n".join(path.read_text() for path in TEST_FILES)
 SCALA_TESTS = re.findall(r'\btest\(\s*s?"((?:[^"\\]|\\.)*)"', SCALA)
 DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md"))
