@@ -98,7 +98,7 @@ private[dlcache] object DlcacheOption {
     "ttl",
     "an integer and a unit `s`, `m`, `h`, `d` or `w`, as `7d`",
     "no end",
-    "Counted from the write: afterwards `dlcache gc` may delete the dataset."
+    "Counted from the write: afterwards the dataset is no hit any more, and `dlcache gc` may delete it."
   )
   val Request: DlcacheOption = DlcacheOption(
     "request",
