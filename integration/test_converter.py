@@ -41,10 +41,16 @@ def rows_of(converter: SparkDatasetConverter, **arguments: Any) -> dict[str, lis
     return rows
 
 
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where both scripts find the images and write; the first makes the images."""
+    return tmp_path_factory.mktemp("scripts")
+
+
 @pytest.mark.parametrize("framework", ["torch", "tf"])
-def test_the_scripts_train_alone_and_in_two_processes(framework: str, tmp_path: Path) -> None:
+def test_the_scripts_train_alone_and_in_two_processes(framework: str, out: Path) -> None:
     script = ROOT / "examples" / f"converter_{framework}.py"
-    command = [sys.executable, str(script), "--distributed", "--epochs", "4", "--out", str(tmp_path)]
+    command = [sys.executable, str(script), "--distributed", "--epochs", "3", "--out", str(out)]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-6000:]
     sizes = [int(size) for size in re.findall(r"(\d+) rows", done.stdout.splitlines()[0])]
@@ -55,7 +61,7 @@ def test_the_scripts_train_alone_and_in_two_processes(framework: str, tmp_path: 
         assert float(accuracy) >= 0.85
         assert int(rows) == sizes[1]
     assert "stays" not in done.stderr
-    assert list((tmp_path / "converter").iterdir()) == []
+    assert list((out / "converter").iterdir()) == []
 
 
 def test_renamed_or_changed_inputs_are_not_stale(spark: Any, jobs: Any, parent: Path, tmp_path: Path) -> None:
