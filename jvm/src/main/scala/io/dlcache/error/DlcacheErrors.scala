@@ -5,6 +5,14 @@ private[dlcache] object DlcacheErrors {
 
   def appendWithoutPath(): DlcacheException = error("DLCACHE_APPEND_WITHOUT_PATH")()
 
+  def classesDiffer(path: String, partition: Int, answer: String, expected: String): DlcacheException =
+    error("DLCACHE_CLASSES_DIFFER")(
+      "path" -> path,
+      "partition" -> partition.toString,
+      "answer" -> answer,
+      "expected" -> expected
+    )
+
   def columnsMismatch(path: String, column: String, reason: String): DlcacheException =
     error("DLCACHE_COLUMNS_MISMATCH")("path" -> path, "column" -> column, "reason" -> reason)
 
@@ -41,6 +49,9 @@ private[dlcache] object DlcacheErrors {
     error("DLCACHE_PATH_OCCUPIED")("path" -> path, "reason" -> reason)
 
   def pathRequired(): DlcacheException = error("DLCACHE_PATH_REQUIRED")()
+
+  def rowsMissing(path: String, partition: Int, reason: String): DlcacheException =
+    error("DLCACHE_ROWS_MISSING")("path" -> path, "partition" -> partition.toString, "reason" -> reason)
 
   def rowGroupTooLarge(column: String, bytes: Long): DlcacheException =
     error("DLCACHE_ROW_GROUP_TOO_LARGE")("column" -> column, "bytes" -> bytes.toString)

@@ -2,7 +2,7 @@ package io.dlcache.key
 
 import java.time.ZoneId
 
-import io.dlcache.key.ValueEncoder.Context
+import io.dlcache.key.ValueEncoder.{Bytes, Context}
 import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.catalyst.expressions.{CommonExpressionId, ExprId, Expression}
@@ -85,11 +85,10 @@ final private[key] class ValueEncoder(plans: PlanEncoder) {
   /** A Python function is its pickled bytes and the Python that runs it. */
   private def writePythonFunction(sink: DigestSink, function: Product, context: Context): Unit =
     function.productElementNames.zip(function.productIterator).foreach {
-      case ("command", command: scala.collection.Seq[_]) =>
-        sink.bytes('P', command.iterator.collect { case byte: Byte => byte }.toArray)
-      case ("pythonVer", version) => write(sink, version, context)
+      case ("command", Bytes(command)) => sink.bytes('P', command)
       case ("pythonIncludes", includes: java.util.List[_]) => includes.forEach(write(sink, _, context))
       case ("broadcastVars", broadcasts: java.util.List[_]) => broadcasts.forEach(write(sink, _, context))
+      case ("command" | "pythonVer" | "pythonIncludes" | "broadcastVars", value) => write(sink, value, context)
       case _ => ()
     }
 
@@ -100,6 +99,13 @@ final private[key] class ValueEncoder(plans: PlanEncoder) {
 }
 
 private[key] object ValueEncoder {
+
+  private object Bytes {
+    def unapply(values: scala.collection.Seq[_]): Option[Array[Byte]] = {
+      val bytes = values.iterator.collect { case byte: Byte => byte }.toArray
+      Option.when(bytes.length == values.length)(bytes)
+    }
+  }
 
   /** Where a value stands.
     *

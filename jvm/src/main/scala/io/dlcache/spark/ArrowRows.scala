@@ -30,7 +30,7 @@ private[dlcache] object ArrowRows {
         conversion <- Lambdas.serialized(function) if conversion.getImplClass == Converters
         settings <- settingsOf(Lambdas.captured(conversion))
         data <- fieldOf(one.rdd, "org.apache.spark.rdd.ParallelCollectionRDD", "data")
-        batches <- batchesOf(data)
+        batches <- PythonRows.allOf[Array[Byte]](data)
       } yield Batches(conversion.getImplMethodName +: settings, batches, batches.map(rowsOf).sum)
     case _ => None
   }
@@ -42,13 +42,6 @@ private[dlcache] object ArrowRows {
       case flag: java.lang.Boolean => flag.toString
     }
     Option.when(known.length == captured.length)(known)
-  }
-
-  private def batchesOf(data: AnyRef): Option[Seq[Array[Byte]]] = data match {
-    case elements: collection.Seq[_] =>
-      val batches = elements.collect { case batch: Array[Byte] => batch }.toSeq
-      Option.when(batches.length == elements.length)(batches)
-    case _ => None
   }
 
   private def fieldOf(target: AnyRef, className: String, name: String): Option[AnyRef] =

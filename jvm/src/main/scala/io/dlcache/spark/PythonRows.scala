@@ -5,6 +5,8 @@ import java.nio.ByteOrder.LITTLE_ENDIAN
 import java.nio.charset.StandardCharsets.UTF_8
 
 import scala.annotation.tailrec
+import scala.collection.immutable.ArraySeq
+import scala.reflect.ClassTag
 
 import net.razorvine.pickle.Unpickler
 import org.apache.spark.rdd.RDD
@@ -26,13 +28,21 @@ private[dlcache] object PythonRows {
             isPickledList(batches) =>
         for {
           function <- fieldOf(python, "org.apache.spark.api.python.PythonRDD", "func")
-          command <- methodOf(function, "command").collect { case bytes: collection.Seq[_] => bytes }
-          if isIdentity(command.iterator.collect { case byte: Byte => byte }.toArray)
+          command <- methodOf(function, "command").flatMap(allOf[Byte])
+          if isIdentity(command.toArray)
           data <- fieldOf(batches, "org.apache.spark.rdd.ParallelCollectionRDD", "data")
-          pickled <- Some(data).collect { case data: collection.Seq[_] => data }
-        } yield () => pickled.iterator.collect { case batch: Array[Byte] => rowsOf(batch) }.flatten
+          pickled <- allOf[Array[Byte]](data)
+        } yield () => pickled.iterator.flatMap(rowsOf)
       case _ => None
     }
+
+  /** None if an element is of another kind: rows that are left out here would be missing in the key. */
+  private[spark] def allOf[A: ClassTag](data: Any): Option[Seq[A]] = data match {
+    case elements: collection.Seq[_] =>
+      val known = elements.iterator.collect { case element: A => element }.toArray
+      Option.when(known.length == elements.length)(ArraySeq.unsafeWrapArray(known))
+    case _ => None
+  }
 
   private def lineageOf(rdd: RDD[_]): Seq[RDD[_]] = {
     @tailrec

@@ -1,5 +1,6 @@
 package io.dlcache.write
 
+import io.dlcache.error.DlcacheErrors
 import io.dlcache.spark.PlainBatchWrite
 import org.apache.spark.sql.connector.write.{DataWriterFactory, PhysicalWriteInfo, WriterCommitMessage}
 import org.apache.spark.util.SerializableConfiguration
@@ -26,13 +27,44 @@ final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrit
   override def abort(messages: Array[WriterCommitMessage]): Unit =
     ShardFiles.discardJob(job.dataset, job.conf, job.number)
 
-  /** In the order of the partitions. A slot is null if its task did not commit. */
-  private def shards(messages: Array[WriterCommitMessage]): Seq[WrittenShard] =
-    messages.toSeq.collect { case message: ShardCommitMessage => message }.sortBy(_.partition).flatMap(_.shards)
+  /** In the order of the partitions. Whatever a task answers that is not understood here stands for rows that would be
+    * missing, so it is an error, upon which Spark calls `abort`.
+    */
+  private def shards(messages: Array[WriterCommitMessage]): Seq[WrittenShard] = {
+    val understood = messages.toSeq.zipWithIndex.map {
+      case (message: ShardCommitMessage, _) => message
+      case (null, partition) =>
+        throw DlcacheErrors.rowsMissing(job.dataset.toString, partition, "the task did not answer")
+      case (other, partition) => throw foreign(partition, other)
+    }
+    understood.foreach { message =>
+      val written = message.shards.map(_.summary.rows).sum
+      if (written != message.rows)
+        throw DlcacheErrors.rowsMissing(
+          job.dataset.toString,
+          message.partition,
+          s"it has ${message.rows} rows, and $written are in its shards"
+        )
+    }
+    understood.sortBy(_.partition).flatMap(_.shards)
+  }
+
+  private def foreign(partition: Int, message: WriterCommitMessage) = {
+    def described(kind: Class[_]) = s"${kind.getName} of ${kind.getClassLoader}"
+    DlcacheErrors.classesDiffer(
+      job.dataset.toString,
+      partition,
+      described(message.getClass),
+      described(classOf[ShardCommitMessage])
+    )
+  }
 
   override def toString: String = s"ShardBatchWrite($job)"
 }
 
-/** What a task has written, in its order. */
-final private[write] case class ShardCommitMessage(partition: Int, shards: Seq[WrittenShard])
+/** What a task has written, in its order.
+  *
+  * @param rows that Spark handed to it
+  */
+final private[write] case class ShardCommitMessage(partition: Int, rows: Long, shards: Seq[WrittenShard])
     extends WriterCommitMessage

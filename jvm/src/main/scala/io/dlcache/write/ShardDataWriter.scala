@@ -30,6 +30,7 @@ final private[write] class ShardDataWriter(
   private val closed = ArrayBuffer.empty[WrittenShard]
   private var current: Option[Open] = None
   private var isOver = false
+  private var rows = 0L
 
   override def write(row: InternalRow): Unit = {
     val writer = current match {
@@ -37,6 +38,7 @@ final private[write] class ShardDataWriter(
       case _ => roll()
     }
     writer.write(row)
+    rows += 1
   }
 
   /** Spark asks for leave to commit, and reads the metrics for the last time, when this returns. A task that gets leave
@@ -50,7 +52,7 @@ final private[write] class ShardDataWriter(
   override def commit(): WriterCommitMessage = {
     closeCurrent()
     isOver = true
-    ShardCommitMessage(partition, closed.toSeq)
+    ShardCommitMessage(partition, rows, closed.toSeq)
   }
 
   override def abort(): Unit = {

@@ -43,6 +43,13 @@ class PythonRowsSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
     assert(Pickle.strings(Array[Byte]('c', 'o', 's', '\n', 'x', '\n', '.')).isEmpty)
   }
 
+  test("elements of another kind are never left out") {
+    assert(PythonRows.allOf[Byte](Seq[Byte](1, 2)).contains(Seq[Byte](1, 2)))
+    assert(PythonRows.allOf[Array[Byte]](Seq(Array[Byte](1), "batch")).isEmpty)
+    assert(PythonRows.allOf[Array[Byte]](Seq(Array[Byte](1), null)).isEmpty)
+    assert(PythonRows.allOf[Byte](Array[Byte](1)).isEmpty)
+  }
+
   test("only PySpark's own identity function is one") {
     assert(PythonRows.isIdentity(pickle(identity)))
     Seq("/home/user/job.py", "numpy", "my_function", "pyspark.sql.session").foreach { foreign =>

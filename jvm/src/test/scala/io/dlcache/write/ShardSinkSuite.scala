@@ -1,10 +1,17 @@
 package io.dlcache.write
 
+import java.net.URLClassLoader
 import java.util.concurrent.ConcurrentLinkedQueue
 
 import scala.jdk.CollectionConverters._
 
 import io.dlcache.WriteTest
+import io.dlcache.error.DlcacheException
+import io.dlcache.shard.{ShardLayout, ShardOptions}
+import io.dlcache.spark.Sessions
+import org.apache.hadoop.fs.Path
+import org.apache.spark.SparkThrowable
+import org.apache.spark.sql.connector.write.WriterCommitMessage
 import org.apache.spark.sql.{DataFrame, Row}
 import org.apache.spark.sql.execution.QueryExecution
 import org.apache.spark.sql.functions.{array_repeat, col, udf}
@@ -162,10 +169,59 @@ class ShardSinkSuite extends AnyFunSuite with WriteTest with Eventually {
     } finally spark.sql("DROP TABLE explained"): Unit
   }
 
+  /** As with a jar that came by ADD JAR: Spark finds the driver's classes in a class loader that the tasks have not. */
+  test("a write whose tasks have other classes than the driver is refused, and leaves nothing") {
+    val path = newPath()
+    val thread = Thread.currentThread()
+    val usual = thread.getContextClassLoader
+    val data = numbers(10, 2)
+    val e =
+      try {
+        thread.setContextClassLoader(new OwnClasses(usual))
+        intercept[Exception](data.write.format("io.dlcache.DlcacheDataSource").save(path))
+      } finally thread.setContextClassLoader(usual)
+    assert(e.getClass.getName == classOf[DlcacheException].getName && !e.isInstanceOf[DlcacheException])
+    assert(e.asInstanceOf[SparkThrowable].getCondition == "DLCACHE_CLASSES_DIFFER")
+    assert(e.getMessage.contains(path) && e.getMessage.contains("OwnClasses") && e.getMessage.contains("--jars"))
+    assert(!store(path).exists() && files(path).isEmpty)
+    data.write.format("dlcache").save(path)
+    assert(ids(path) == (0L until 10L))
+  }
+
+  test("a task's answer that does not account for its rows is refused") {
+    def commit(messages: WriterCommitMessage*) = {
+      val layout = ShardLayout.of(numbers(1, 1).schema, None)
+      val job = new ShardJob(
+        new Path(newPath()),
+        Sessions.hadoopConf(spark),
+        numbers(1, 1).schema,
+        layout,
+        ShardOptions(1 << 20),
+        None
+      )
+      new ShardBatchWrite(job).commit(messages.toArray)
+    }
+    commit(ShardCommitMessage(0, 0, Nil))
+    val few = refusal("DLCACHE_ROWS_MISSING")(commit(ShardCommitMessage(0, 0, Nil), ShardCommitMessage(1, 3, Nil)))
+    assert(few.getMessage.contains("partition 1") && few.getMessage.contains("3 rows"))
+    val none = refusal("DLCACHE_ROWS_MISSING")(commit(null, ShardCommitMessage(1, 0, Nil)))
+    assert(none.getMessage.contains("partition 0"))
+  }
+
   test("nobody but a running write uses the sink") {
     val e = intercept[IllegalStateException] {
       numbers(1, 1).write.format(classOf[ShardSink].getName).option("job", "x").mode("append").save()
     }
     assert(e.getMessage.contains("x"))
+  }
+}
+
+/** Has dlcache's classes for itself, and all others from its parent. */
+final private class OwnClasses(parent: ClassLoader)
+    extends URLClassLoader(Array(classOf[ShardSink].getProtectionDomain.getCodeSource.getLocation), parent) {
+
+  override def loadClass(name: String, resolve: Boolean): Class[_] = getClassLoadingLock(name).synchronized {
+    if (!name.startsWith("io.dlcache.")) super.loadClass(name, resolve)
+    else Option(findLoadedClass(name)).getOrElse(findClass(name))
   }
 }
