@@ -68,6 +68,20 @@ def test_a_path_takes_one_key_and_says_so(source: Any, tmp_path: Path) -> None:
     assert (len(replaced), replaced.result.version) == (5, 2)
 
 
+def test_the_outcome_is_had_with_and_without_a_query(
+    spark: Any, source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.write.format("dlcache").option("request", "the write of this test").save(str(tmp_path / "dataset"))
+    row = spark.read.format("dlcache").option("request", "the write of this test").load().first().asDict()
+    assert dlcache.spark._driver_outcome(spark, "the write of this test") == row
+    assert dlcache.spark._driver_outcome(spark, "no write") is None
+    with pytest.raises(Exception, match="DLCACHE_UNKNOWN_REQUEST"):
+        dlcache.spark._result(spark, "no write")
+    monkeypatch.setattr(dlcache.spark, "_OUTCOMES", "io.dlcache.write.NotOnTheClassPath")
+    assert dlcache.spark._driver_outcome(spark, "the write of this test") is None
+    assert [dlcache.cache(source, root=tmp_path / "root").result.hit for _ in range(2)] == [False, True]
+
+
 def test_the_users_own_key(spark: Any, source: Any, tmp_path: Path) -> None:
     dlcache.cache(source, root=tmp_path / "root", key="train-v1")
     assert dlcache.cache(source.limit(3), root=tmp_path / "root", key="train-v1").result.hit

@@ -28,6 +28,8 @@ from ._spark_progress import interactive, write_progress
 
 logger = logging.getLogger("dlcache")
 
+_OUTCOMES = "io.dlcache.write.WriteOutcomes"
+
 Builder = TypeVar("Builder", bound=Any)
 
 
@@ -157,8 +159,26 @@ def cache(
 
 
 def _result(spark: SparkSession, request: str) -> CacheResult:
-    row = spark.read.format("dlcache").option("request", request).load().collect()[0]
+    row = _driver_outcome(spark, request)
+    if row is None:
+        row = spark.read.format("dlcache").option("request", request).load().collect()[0].asDict()
     return CacheResult(**{name: row[name] for name in (field.name for field in fields(CacheResult))})
+
+
+def _driver_outcome(spark: Any, request: str) -> dict[str, Any] | None:
+    """The outcome from the driver's memory, without a query. None where the driver's classes cannot be called."""
+    jvm = getattr(spark, "_jvm", None)
+    if jvm is None:
+        return None
+    from py4j.java_gateway import JavaClass
+    from py4j.protocol import Py4JError
+
+    try:
+        # Not by `jvm.io.dlcache...`, which asks the JVM whether each part of the name is a class.
+        text = JavaClass(_OUTCOMES, jvm._gateway_client).json(request)
+    except Py4JError:
+        return None
+    return None if text is None else dict(json.loads(text))
 
 
 def raise_connector_error(error: Exception) -> None:

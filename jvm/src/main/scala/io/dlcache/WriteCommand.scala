@@ -6,6 +6,7 @@ import java.util.UUID
 
 import scala.annotation.tailrec
 
+import com.fasterxml.jackson.databind.JsonNode
 import io.dlcache.conf.{Root, WriteConf}
 import io.dlcache.error.{DlcacheErrors, DlcacheException}
 import io.dlcache.key.PlanKey
@@ -101,6 +102,7 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
       val rows = aligned(current)
       val layout = layoutOf(rows)
       current.filter(_ => decide(current) == WriteDecision.Append).foreach(requireFit(_, layout))
+      val explanation = planKey.explanation
       val lease = LeaseKeeper.driver.take(path, hadoopConf, Lease.Writer, None)
       try {
         val shards = write(rows, layout)
@@ -108,7 +110,7 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
           discard(shards)
           None
         } else {
-          val end = publishOrDiscard(shards, layout, current)
+          val end = publishOrDiscard(shards, layout, explanation, current)
           // Before the writer's lease ends: without one of the application `gc` would take it for ended.
           if (end.isWritten && conf.path.isEmpty && key.scope == PlanKey.Session) {
             SessionDatasets.record(session.sparkContext, path, hadoopConf)
@@ -121,13 +123,18 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     private def hasMoved: Boolean = planKey.tables.nonEmpty && WriteCommand.this.planKey().tables != planKey.tables
 
     /** An error other than our own may come from a publication that did take place: then the shards must stay. */
-    private def publishOrDiscard(shards: Seq[WrittenShard], layout: ShardLayout, current: Option[Manifest]): End = {
+    private def publishOrDiscard(
+        shards: Seq[WrittenShard],
+        layout: ShardLayout,
+        explanation: JsonNode,
+        current: Option[Manifest]
+    ): End = {
       val next = NextVersion(
         UUID.randomUUID().toString,
         Instant.now().truncatedTo(ChronoUnit.MILLIS),
         CreatedBy,
         key,
-        planKey.explanation,
+        explanation,
         layout,
         shards,
         conf.writeOptions,

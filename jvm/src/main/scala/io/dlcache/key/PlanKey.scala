@@ -1,7 +1,5 @@
 package io.dlcache.key
 
-import scala.jdk.CollectionConverters._
-
 import com.fasterxml.jackson.databind.JsonNode
 import io.dlcache.spark.PlanLeaf
 import org.apache.spark.sql.{DataFrame, SparkSession}
@@ -13,20 +11,18 @@ import org.apache.spark.sql.internal.SQLConf
   * @param scope `durable`, `session` or `user`
   * @param digest 64 hexadecimal digits
   * @param applicationId the Spark application that a session key belongs to
-  * @param explanation what the key was made of, with secrets hidden
+  * @param tables the states of the tables in the plan that report one
   */
-final private[dlcache] case class PlanKey(
-    scope: String,
-    digest: String,
-    applicationId: Option[String],
-    explanation: JsonNode
+final private[dlcache] class PlanKey private (
+    val scope: String,
+    val digest: String,
+    val applicationId: Option[String],
+    val tables: Seq[String],
+    explain: () => JsonNode
 ) {
 
-  /** The states of the tables in the plan that report one. */
-  def tables: Seq[String] =
-    explanation.path(
-      "inputs"
-    ).elements.asScala.filter(_.path("kind").asText == "table").map(_.path("digest").asText).toSeq
+  /** What the key was made of, with secrets hidden. It is made when first asked for: who finds the rows needs none. */
+  lazy val explanation: JsonNode = explain()
 }
 
 private[dlcache] object PlanKey {
@@ -80,7 +76,13 @@ private[dlcache] object PlanKey {
       InputState.writeMap(sink, parts.confs)
       InputState.writeMap(sink, layout)
     }
-    PlanKey(scope, digest.hex, application, explain(parts))
+    new PlanKey(
+      scope,
+      digest.hex,
+      application,
+      encoder.inputs.collect { case table: InputState.Table => table.digest.hex },
+      explain(parts)
+    )
   }
 
   private def ofUser(session: SparkSession, data: DataFrame, options: Map[String, String], key: String): PlanKey = {
@@ -96,7 +98,7 @@ private[dlcache] object PlanKey {
       options,
       reasons = Nil
     )
-    PlanKey(User, Digest(sink => writeHead(sink, parts).string(key)).hex, None, explain(parts))
+    new PlanKey(User, Digest(sink => writeHead(sink, parts).string(key)).hex, None, tables = Nil, explain(parts))
   }
 
   /** What all keys are made of. A user's key is the user's promise about the rows, so Spark's version is not in it. */
@@ -109,7 +111,10 @@ private[dlcache] object PlanKey {
     sink
   }
 
-  private def explain(parts: Explanation.Parts): JsonNode = new Explanation(Redaction.of(SQLConf.get)).of(parts)
+  private def explain(parts: Explanation.Parts): () => JsonNode = {
+    val conf = SQLConf.get
+    () => SQLConf.withExistingConf(conf)(new Explanation(Redaction.of(conf)).of(parts))
+  }
 
   private def schemaOf(data: DataFrame): String = CanonicalJson(removeInternalMetadata(data.schema).json)
 

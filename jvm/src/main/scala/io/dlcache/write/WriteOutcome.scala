@@ -2,6 +2,9 @@ package io.dlcache.write
 
 import java.util
 
+import scala.jdk.CollectionConverters._
+
+import com.fasterxml.jackson.databind.ObjectMapper
 import io.dlcache.error.DlcacheErrors
 import io.dlcache.manifest.Manifest
 import org.apache.spark.sql.Row
@@ -67,13 +70,23 @@ final private[dlcache] class WriteOutcomes(capacity: Int) {
   }
 
   /** @throws io.dlcache.error.DlcacheException DLCACHE_UNKNOWN_REQUEST */
-  def apply(request: String): WriteOutcome = synchronized {
-    Option(byRequest.get(request)).getOrElse(throw DlcacheErrors.unknownRequest(request))
-  }
+  def apply(request: String): WriteOutcome = get(request).getOrElse(throw DlcacheErrors.unknownRequest(request))
+
+  def get(request: String): Option[WriteOutcome] = synchronized(Option(byRequest.get(request)))
 }
 
 private[dlcache] object WriteOutcomes {
 
   /** Of this driver. */
   val driver: WriteOutcomes = new WriteOutcomes(capacity = 1000)
+
+  private lazy val mapper = new ObjectMapper
+
+  /** For Python in the driver: the outcome as a JSON object with the names of the schema, or null if none is known. A
+    * query for it would cost as much as the rest of a hit.
+    */
+  def json(request: String): String = driver
+    .get(request)
+    .map(outcome => mapper.writeValueAsString(WriteOutcome.Schema.fieldNames.zip(outcome.row.toSeq).toMap.asJava))
+    .orNull
 }

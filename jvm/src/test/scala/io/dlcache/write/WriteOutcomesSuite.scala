@@ -1,5 +1,8 @@
 package io.dlcache.write
 
+import scala.jdk.CollectionConverters._
+
+import com.fasterxml.jackson.databind.ObjectMapper
 import io.dlcache.error.DlcacheException
 import org.scalatest.funsuite.AnyFunSuite
 
@@ -18,6 +21,16 @@ class WriteOutcomesSuite extends AnyFunSuite {
     outcomes.record("6", outcome(6))
     assert(outcomes("3") == outcome(9))
     assert(intercept[DlcacheException](outcomes("4")).getMessageParameters.get("request") == "4")
+  }
+
+  test("an outcome as JSON") {
+    val request = java.util.UUID.randomUUID().toString
+    assert(WriteOutcomes.json(request) == null)
+    WriteOutcomes.driver.record(request, outcome(1L << 60).copy(path = "file:/a \"b\"/ä"))
+    val json = new ObjectMapper().readTree(WriteOutcomes.json(request))
+    assert(json.fieldNames.asScala.toSet == WriteOutcome.Schema.fieldNames.toSet)
+    assert(json.get("path").asText == "file:/a \"b\"/ä" && json.get("rows").asLong == (1L << 60))
+    assert(!json.get("hit").asBoolean && json.get("seconds").asDouble == 0.5)
   }
 
   test("a row has the columns of the schema") {
