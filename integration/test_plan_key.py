@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +20,23 @@ from pyspark.ml.linalg import Vectors  # noqa: E402
 from pyspark.sql import DataFrame, Row, SparkSession  # noqa: E402
 from pyspark.sql import functions as F  # noqa: E402, N812
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::ResourceWarning")
+import dlcache  # noqa: E402
 
-JARS = Path(__file__).parent.parent / "python" / "dlcache" / "jars"
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::ResourceWarning")
 
 ROWS = [(1, "a", [1.5], {"k": 1}), (2, "b", [2.5, 3.5], {})]
 COLUMNS = ["i", "s", "v", "m"]
 
 
-def session(master: str) -> SparkSession:
-    jar = next(JARS.glob("*.jar"), None)
-    if jar is None:
-        pytest.fail("the connector's jar is not built: run `make test-integration`, or scripts/build-jar")
-    builder = SparkSession.builder.master(master).config("spark.jars", str(jar)).config("spark.ui.enabled", "false")
-    return builder.getOrCreate()
-
-
 @pytest.fixture(scope="module")
-def spark() -> Iterator[SparkSession]:
-    spark = session("local[2]")
-    yield spark
-    spark.stop()
+def spark(spark: SparkSession) -> SparkSession:
+    """With configurations of its own."""
+    return spark.newSession()
+
+
+def session(master: str) -> SparkSession:
+    """A session of another process."""
+    return dlcache.configure(SparkSession.builder.master(master).config("spark.ui.enabled", "false")).getOrCreate()
 
 
 def plan_key(data: DataFrame) -> Any:
@@ -193,7 +189,8 @@ def test_another_process_gives_the_same_key() -> None:
     def digest(master: str, hash_seed: str) -> str:
         frame = f"t.session('{master}').createDataFrame(t.ROWS, t.COLUMNS)"
         code = f"import test_plan_key as t; print('key', t.durable({frame}))"
-        clean = environment | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONHASHSEED": hash_seed}
+        path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+        clean = environment | {"PYTHONPATH": path, "PYTHONHASHSEED": hash_seed}
         done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-4000:]
         return next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("key "))
