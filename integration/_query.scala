@@ -1,4 +1,4 @@
-// For spark-shell: the query of test_connect.py in Scala, below the directory that DLCACHE_TEST names.
+// Typed into spark-shell: the query of test_connect.py in Scala, below the directory that DLCACHE_TEST names.
 import org.apache.spark.sql.functions._
 
 val base = sys.env("DLCACHE_TEST")

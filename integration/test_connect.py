@@ -24,11 +24,11 @@ PACKAGE = Path(__file__).parent.parent / "python"
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGE), os.environ.get("PYTHONPATH", "")])}
 
 
-def run(command: list[str], **environment: str) -> str:
+def run(command: list[str], typed: str = "", **environment: str) -> str:
     done = subprocess.run(
         command,
         env=ENVIRONMENT | environment,
-        stdin=subprocess.DEVNULL,
+        input=typed,
         capture_output=True,
         text=True,
         timeout=600,
@@ -53,8 +53,9 @@ def base(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "spark.sql.session.timeZone": "UTC",
     }.items():
         shell += ["--conf", f"{name}={value}"]
-    script = Path(__file__).with_name("_query.scala")
-    run([*shell, "-I", str(script)], DLCACHE_TEST=str(base), SPARK_HOME=str(home))
+    script = Path(__file__).with_name("_query.scala").read_text()
+    said = run(shell, script, DLCACHE_TEST=str(base), SPARK_HOME=str(home))
+    assert (base / "root").exists(), said[-4000:]
     return base
 
 
