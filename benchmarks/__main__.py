@@ -135,7 +135,8 @@ def keep(results: report.Results, saved: dict[str, Any], output: Path) -> None:
     page = output / "benchmarks.md"
     document = page.read_text() if page.exists() else f"# Benchmarks\n\n{report.BEGIN}\n{report.END}\n"
     page.write_text(report.replaced(document, measured))
-    report.draw(results, output / "benchmarks.png")
+    if results.cells:
+        report.draw(results, output / "benchmarks.png")
 
 
 @contextmanager

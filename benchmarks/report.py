@@ -203,8 +203,9 @@ def _timed_rows(
 
 def page(results: Results, command: str, where: str) -> str:
     """The measured part of docs/benchmarks.md. where: `machine()` of then."""
-    parts = [f"`{command}`, on {where}.", "", "![Share of the limit](benchmarks.png)"]
+    parts = [f"`{command}`, on {where}."]
     if results.cells:
+        parts += ["", "![Share of the limit](benchmarks.png)"]
         parts += ["", "### Reading", "", reading_table(results), "", memory_line(results.cells)]
     if results.first:
         parts += ["", "### Time to the first batch", "", first_batch_table(results.first)]
