@@ -9,6 +9,7 @@ from ._converter_reader import LoaderChoices, Reader
 from ._dataset import Dataset
 from ._errors import OptionError
 from ._loader import BatchLoader
+from ._options import is_integer
 
 BATCH_SIZE = 32
 
@@ -82,12 +83,12 @@ class TorchDatasetContextManager:
 def batch_size_of(value: int | None) -> int:
     if value is None:
         return BATCH_SIZE
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+    if not is_integer(value, 1):
         raise OptionError(f"batch_size must be an integer of at least 1, or None for {BATCH_SIZE}, not {value!r}")
     return int(value)
 
 
 def prefetch_of(value: int | None) -> int | None:
-    if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__") or value < -1):
+    if value is not None and not is_integer(value, -1):
         raise OptionError(f"prefetch must be an integer of at least -1 (TensorFlow's AUTOTUNE), or None, not {value!r}")
     return value

@@ -14,7 +14,7 @@ from ._converter_transform import reading
 from ._dataset import Dataset
 from ._errors import OptionError, unknown_column
 from ._loader import NumpyLoader
-from ._options import LoaderOptions
+from ._options import LoaderOptions, is_integer
 
 logger = logging.getLogger("dlcache")
 
@@ -203,13 +203,13 @@ class LoaderChoices:
 
     def _threads(self) -> int:
         count = WORKERS if self.workers_count is None else self.workers_count
-        if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
+        if not is_integer(count, 1):
             raise OptionError(f"workers_count must be an integer of at least 1, or None, not {count!r}")
         return 0 if self.arguments.reader_pool_type == "dummy" else min(int(count), os.cpu_count() or 1)
 
 
 def _capacity(value: Any) -> int:
-    if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__") or value < 0):
+    if value is not None and not is_integer(value, 0):
         raise OptionError(f"shuffling_queue_capacity must be an integer of at least 0, or None, not {value!r}")
     return int(value or 0)
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from ._errors import DlcacheError, OptionError, StorageError
 from ._ranges import Range
+from ._root import user_caches
 
 fcntl: Any
 try:
@@ -57,8 +58,7 @@ def mirror_folder(environment: Mapping[str, str], home: str) -> str:
     chosen = environment.get("DLCACHE_MIRROR_DIR", "")
     if chosen.strip():
         return chosen
-    caches = environment.get("XDG_CACHE_HOME", "")
-    return f"{caches if caches.strip() else f'{home}/.cache'}/dlcache-mirror"
+    return f"{user_caches(environment, home)}/dlcache-mirror"
 
 
 def mirror_bytes(environment: Mapping[str, str], free: int) -> int:

@@ -16,6 +16,7 @@ from ._fields import WEIGHT
 from ._memory import BufferPool
 from ._options import LoaderOptions, Resolved
 from ._order import mix as mixed
+from ._parts import check_seed
 from ._pattern import BLOCK, Pattern
 from ._readable import Lease, Readable
 from ._rows import Int64s
@@ -59,8 +60,7 @@ class Mixture(Readable):
             )
         if len(self.datasets) > BLOCK:
             raise OptionError(f"mix takes at most {BLOCK} datasets, not {len(self.datasets)}")
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise OptionError(f"seed must be an integer of at least 0, not {seed!r}")
+        check_seed(seed)
         if stop not in ("first", "all"):
             raise OptionError(f"stop must be 'first' or 'all', not {stop!r}")
         self.seed, self.stop = seed, stop

@@ -121,10 +121,15 @@ def _check_changed(remainder: str, world_size: int, epochs: int | None) -> None:
         )
 
 
+def is_integer(value: Any, least: int) -> bool:
+    """True for integers of at least `least`, NumPy's too, and False for booleans."""
+    return not isinstance(value, bool) and hasattr(value, "__index__") and value.__index__() >= least
+
+
 def _integer(name: str, value: Any, least: int) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value.__index__() < 1 << 63:
+    if not is_integer(value, least) or value.__index__() >= 1 << 63:
         raise OptionError(f"{name} must be an integer of at least {least}, not {value!r}")
     return int(value)
 

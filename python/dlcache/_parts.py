@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from ._dataset import Dataset
 
 
-def parted(dataset: Dataset, fractions: list[float], seed: int, by: str | None) -> list[Rows]:
-    """Disjoint random parts; see `Dataset.split`. Raises OptionError, ColumnError."""
+def check_seed(seed: Any) -> None:
+    """Raises OptionError."""
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise OptionError(f"seed must be an integer of at least 0, not {seed!r}")
+
+
+def parted(dataset: Dataset, fractions: list[float], seed: int, by: str | None) -> list[Rows]:
+    """Disjoint random parts; see `Dataset.split`. Raises OptionError, ColumnError."""
+    check_seed(seed)
     count = len(dataset)
     parts = split_rows(count, fractions, seed) if by is None else split_keys(_keys(dataset, by), fractions, seed)
     return [dataset.rows.subset(part) for part in parts]

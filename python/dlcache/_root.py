@@ -20,5 +20,10 @@ def root_of(environment: Mapping[str, str], home: str) -> str:
     chosen = environment.get("DLCACHE_ROOT", "")
     if chosen.strip():
         return chosen
+    return f"{user_caches(environment, home)}/dlcache"
+
+
+def user_caches(environment: Mapping[str, str], home: str) -> str:
+    """Where a user's caches are: XDG_CACHE_HOME, else `~/.cache`."""
     caches = environment.get("XDG_CACHE_HOME", "")
-    return f"{caches if caches.strip() else f'{home}/.cache'}/dlcache"
+    return caches if caches.strip() else f"{home}/.cache"

@@ -18,6 +18,7 @@ from ._converter_transform import TransformSpec, edit_field
 from ._dataset import Dataset, load
 from ._errors import NotADatasetError, OptionError, WriteError
 from ._files import Files
+from ._options import is_integer
 from ._spark_errors import NO_CONNECTOR
 from ._store import Store
 
@@ -92,7 +93,7 @@ def write_options(row_group_bytes: int, codec: str | None, dtype: str | None) ->
     options: dict[str, Any] = {"dtype": dtype}
     if dtype not in (None, "float32", "float64"):
         raise OptionError(f"dtype must be 'float32', 'float64' or None, not {dtype!r}")
-    if isinstance(row_group_bytes, bool) or not hasattr(row_group_bytes, "__index__") or row_group_bytes < 1:
+    if not is_integer(row_group_bytes, 1):
         raise OptionError(f"parquet_row_group_size_bytes must be an integer of at least 1, not {row_group_bytes!r}")
     if int(row_group_bytes) != DEFAULT_ROW_GROUP_SIZE_BYTES:
         options["rowGroupBytes"] = int(row_group_bytes)
