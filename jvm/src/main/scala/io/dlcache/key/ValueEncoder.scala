@@ -3,6 +3,7 @@ package io.dlcache.key
 import java.time.ZoneId
 
 import io.dlcache.key.ValueEncoder.{Bytes, Context}
+import io.dlcache.spark.PythonRows
 import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.catalyst.expressions.{CommonExpressionId, ExprId, Expression}
@@ -101,10 +102,7 @@ final private[key] class ValueEncoder(plans: PlanEncoder) {
 private[key] object ValueEncoder {
 
   private object Bytes {
-    def unapply(values: scala.collection.Seq[_]): Option[Array[Byte]] = {
-      val bytes = values.iterator.collect { case byte: Byte => byte }.toArray
-      Option.when(bytes.length == values.length)(bytes)
-    }
+    def unapply(values: scala.collection.Seq[_]): Option[Array[Byte]] = PythonRows.allOf[Byte](values).map(_.toArray)
   }
 
   /** Where a value stands.

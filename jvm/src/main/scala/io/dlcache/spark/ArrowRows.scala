@@ -24,12 +24,12 @@ private[dlcache] object ArrowRows {
   def of(rdd: RDD[_]): Option[Batches] = rdd.dependencies match {
     case Seq(one) =>
       for {
-        step <- fieldOf(rdd, "org.apache.spark.rdd.MapPartitionsRDD", "f")
+        step <- PythonRows.fieldOf(rdd, "org.apache.spark.rdd.MapPartitionsRDD", "f")
         partitions <- Lambdas.serialized(step) if partitions.getImplClass == "org/apache/spark/rdd/RDD"
         function <- Lambdas.captured(partitions).headOption if partitions.getCapturedArgCount == 1
         conversion <- Lambdas.serialized(function) if conversion.getImplClass == Converters
         settings <- settingsOf(Lambdas.captured(conversion))
-        data <- fieldOf(one.rdd, "org.apache.spark.rdd.ParallelCollectionRDD", "data")
+        data <- PythonRows.fieldOf(one.rdd, "org.apache.spark.rdd.ParallelCollectionRDD", "data")
         batches <- PythonRows.allOf[Array[Byte]](data)
       } yield Batches(conversion.getImplMethodName +: settings, batches, batches.map(rowsOf).sum)
     case _ => None
@@ -43,14 +43,6 @@ private[dlcache] object ArrowRows {
     }
     Option.when(known.length == captured.length)(known)
   }
-
-  private def fieldOf(target: AnyRef, className: String, name: String): Option[AnyRef] =
-    target.getClass.getDeclaredFields
-      .find(field => target.getClass.getName == className && field.getName == name)
-      .flatMap { field =>
-        field.setAccessible(true)
-        Option(field.get(target))
-      }
 
   /** A batch is an encapsulated message: a marker, the length of the metadata, the metadata. */
   private def rowsOf(batch: Array[Byte]): Long = {

@@ -37,7 +37,7 @@ private[dlcache] object PythonRows {
     }
 
   /** None if an element is of another kind: rows that are left out here would be missing in the key. */
-  private[spark] def allOf[A: ClassTag](data: Any): Option[Seq[A]] = data match {
+  private[dlcache] def allOf[A: ClassTag](data: Any): Option[Seq[A]] = data match {
     case elements: collection.Seq[_] =>
       val known = elements.iterator.collect { case element: A => element }.toArray
       Option.when(known.length == elements.length)(ArraySeq.unsafeWrapArray(known))
@@ -60,7 +60,7 @@ private[dlcache] object PythonRows {
     isStep(rdd, "ParallelCollectionRDD", "readRDDFromFile at ") ||
       isStep(rdd, "ParallelCollectionRDD", "readRDDFromInputStream at ")
 
-  private def fieldOf(target: AnyRef, className: String, name: String): Option[AnyRef] =
+  private[spark] def fieldOf(target: AnyRef, className: String, name: String): Option[AnyRef] =
     target.getClass.getDeclaredFields
       .find(field => target.getClass.getName == className && field.getName == name)
       .flatMap { field =>
