@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ._apply import Runner
-from ._batches import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, Reads, Work
 from ._errors import OptionError
 from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
 from ._options import LoaderOptions, Shaper
+from ._source import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, Reads, Work
 from ._steps import Steps
 from ._transform import Transform, Where
 from ._values import Batch, Field, Value

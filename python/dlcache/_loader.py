@@ -8,12 +8,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._batches import Metrics, Pipeline, Work
+from ._batches import Metrics, Pipeline
 from ._by_step import BatchesByStep
 from ._fingerprint import Fingerprint
 from ._options import LoaderOptions
 from ._progress import check_progress, with_bar
 from ._recut import Recut
+from ._source import Work
 from ._state import resumed
 from ._values import Batch, as_arrays
 

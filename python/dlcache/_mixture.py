@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ._batches import Source, Work, cut
 from ._dataset import Dataset
 from ._errors import ColumnError, OptionError
 from ._fields import WEIGHT
@@ -21,6 +20,7 @@ from ._pattern import BLOCK, Pattern
 from ._readable import Lease, Readable
 from ._rows import Int64s
 from ._selection import Selection
+from ._source import Source, Work, cut
 from ._steps import Steps
 from ._values import Field, Value, concatenate, take_rows
 

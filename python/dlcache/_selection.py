@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ._batches import Reads, Source
 from ._checks import checked_verify
 from ._classes import Codes, codes_of
 from ._fields import NullPolicy, select
 from ._options import LoaderOptions, Resolved
 from ._order import Orders
+from ._source import Reads, Source
 from ._stack import stacks_of
 from ._steps import Steps
 from ._values import Field

@@ -21,10 +21,10 @@ except ImportError as missing:
     raise ImportError("dlcache.tf needs TensorFlow: pip install 'dlcache[tensorflow]'") from missing
 
 from ._adapters import check_sparse, loader_options
-from ._batches import SUPER_BATCH_BYTES
 from ._errors import ColumnError, OptionError
 from ._loader import BatchLoader
 from ._readable import Readable
+from ._source import SUPER_BATCH_BYTES
 from ._values import Field, Ragged, Strings, Value, concatenate, offsets_of
 
 Arrays = list[npt.NDArray[Any]]

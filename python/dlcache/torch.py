@@ -19,13 +19,13 @@ except ImportError as missing:
     raise ImportError("dlcache.torch needs PyTorch: pip install 'dlcache[torch]'") from missing
 
 from ._adapters import check_sparse, loader_options
-from ._batches import Work
 from ._dataset import Dataset
 from ._errors import ColumnError, OptionError, StateError, unknown_column
 from ._fields import Nulls
 from ._loader import BatchLoader, placed_again
 from ._options import LoaderOptions, Output
 from ._readable import Readable
+from ._source import Work
 from ._transform import TransformSpec
 from ._values import Batch, Ragged, Strings, Value
 from ._workers import Iterations

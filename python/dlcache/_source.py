@@ -1,0 +1,271 @@
+"""The rows of a loader's steps: which they are, of which columns, and where they lie.
+
+A super-batch is several steps of one epoch that are gathered at once, so that threads have megabytes to do between
+two looks at a queue.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ._classes import Codes
+from ._columns import Gathered, Places
+from ._fields import WEIGHT, NullPolicy
+from ._maps import Lent, PrivateMaps
+from ._memory import BufferPool
+from ._order import Orders
+from ._rows import Int64s, Rows
+from ._shards import ShardReader, Stretch
+from ._stack import Stack
+from ._steps import Steps
+from ._values import Value, copied
+
+SUPER_BATCH_BYTES = 4 << 20
+STACKED_BYTES = 16 << 20
+"""Of a super-batch with stacks: the more rows, the more of each cache line of a column is used."""
+VIEWED_BYTES = 16 << 20
+"""Of a super-batch that is nothing but views of the file: it takes no memory."""
+BLOCK_ROWS = 1 << 14
+_BLOCKS = 4
+_SAMPLES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Steps `step .. step+steps-1` of an epoch."""
+
+    epoch: int
+    step: int
+    steps: int
+
+
+class Reads(Protocol):
+    """The rows of a loader's steps; `Source` is the one for a dataset. Threads share it."""
+
+    @property
+    def pool(self) -> BufferPool: ...
+
+    def files(self) -> EpochFiles | None: ...
+
+    def read(self, work: Work, pool: BufferPool) -> dict[str, Value]: ...
+
+    def gather(self, positions: Int64s, pool: BufferPool) -> dict[str, Value]: ...
+
+    def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]: ...
+
+    def ids(self, epoch: int, positions: Int64s) -> Int64s: ...
+
+    def row_names(self, work: Work) -> Sequence[Any]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Everything that decides what is in a batch: which rows, of which columns, in which order. Threads share it.
+
+    columns, names: those that are delivered by themselves. block_steps: how many steps are located at once.
+    transformed: a transform takes the rows: ragged ones are then copied when it pads them, and not before.
+    """
+
+    reader: ShardReader
+    columns: tuple[int, ...]
+    names: tuple[str, ...]
+    stacks: tuple[Stack, ...]
+    nulls: NullPolicy
+    codes: Mapping[str, Codes]
+    rows: Rows
+    orders: Orders
+    steps: Steps
+    block_steps: int
+    transformed: bool
+    _blocks: OrderedDict[tuple[int, int], Places] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def pool(self) -> BufferPool:
+        """The buffers that batches are gathered into, for all iterations."""
+        return self.reader.pool
+
+    def read(self, work: Work, pool: BufferPool) -> dict[str, Value]:
+        """The rows of this rank in some steps, one step after another."""
+        span = self._span(work)
+        if span is not None:
+            return self._range(work, span, pool, None)
+        out = self._fields(self._places(work), pool)
+        if self.steps.remainder == "mask":
+            out[WEIGHT] = (self.steps.positions(work.step, work.steps) < self.steps.rows).astype(np.float32)
+        return out
+
+    def files(self) -> EpochFiles:
+        """What the views of one iteration lie in."""
+        return EpochFiles(self.reader.private)
+
+    def at(self, epoch: int, positions: Int64s, pool: BufferPool) -> dict[str, Value]:
+        """The rows at any positions of an epoch's order, each below its end."""
+        return self._fields(self.reader.locate(self.rows.at(self.orders.epoch(epoch).at(positions))), pool)
+
+    def gather(self, positions: Int64s, pool: BufferPool) -> dict[str, Value]:
+        """Rows by their positions in the dataset, with nulls as the policy says."""
+        return self._fields(self.reader.locate(self.rows.at(positions)), pool)
+
+    def _fields(self, places: Places, pool: BufferPool) -> dict[str, Value]:
+        out = self._gather(places, self.columns, pool)
+        for stack in self.stacks:
+            out[stack.name] = self._stacked(stack, places, pool)
+        return out
+
+    def _stacked(self, stack: Stack, places: Places, pool: BufferPool) -> Value:
+        numbers = tuple(map(self.reader.manifest.index, stack.columns))
+        stacked = self.reader.stack(places, numbers, pool)
+        if stacked is not None:
+            return stacked
+        gathered = self.reader.gather(places, numbers, pool)
+        single: dict[str, Value] = {}
+        for number, name in zip(numbers, stack.columns, strict=True):
+            self.nulls.apply(name, gathered[number], single)
+        return np.stack([np.asarray(single[name]) for name in stack.columns], axis=1)
+
+    def _gather(self, places: Places, columns: tuple[int, ...], pool: BufferPool) -> dict[str, Value]:
+        gathered = self.reader.gather(places, columns, pool)
+        out: dict[str, Value] = {}
+        for number, name in zip(self.columns, self.names, strict=True):
+            if number in gathered:
+                self.nulls.apply(name, gathered[number], out)
+                if name in self.codes:
+                    out[name] = self.codes[name].of(out[name], out.get(f"{name}_mask"))  # type: ignore[arg-type]
+        return out if self.transformed else {name: copied(value, pool) for name, value in out.items()}
+
+    def _places(self, work: Work) -> Places:
+        """Where the rows of some steps are. Worked out for many steps at once, which costs a fraction of one by one."""
+        block = work.step // self.block_steps
+        start = block * self.block_steps
+        if work.step + work.steps > start + self.block_steps or self.orders.epoch(work.epoch).sequential:
+            return self._locate(work)
+        key = (work.epoch, block)
+        with self._lock:
+            places = self._blocks.get(key)
+            if places is None:
+                steps = min(self.block_steps, self.steps.count - start)
+                places = self._blocks[key] = self._locate(Work(work.epoch, start, steps))
+                while len(self._blocks) > _BLOCKS:
+                    self._blocks.popitem(last=False)
+        first = (work.step - start) * self.steps.batch_size
+        return places.part(slice(first, first + work.steps * self.steps.batch_size))
+
+    def _locate(self, work: Work) -> Places:
+        return self.reader.locate(self.ids(work.epoch, self.steps.positions(work.step, work.steps)))
+
+    def upcoming(self, work: Work) -> list[int]:
+        """The shards of the rows that come after some steps of an epoch, the nearest first: those of a sample of rows,
+        as far ahead as `maps.ahead` shards have rows."""
+        manifest, most = self.reader.manifest, self.reader.maps.ahead
+        first = work.step + work.steps
+        rows = most * (manifest.rows // len(manifest.shards) + 1)
+        steps = min(self.steps.count - first, rows // self.steps.global_batch + 1)
+        if not most or steps < 1:
+            return []
+        chosen = np.unique(np.linspace(first, first + steps - 1, min(steps, _SAMPLES)).astype(np.int64)).tolist()
+        each = max(1, self.steps.batch_size * len(chosen) // _SAMPLES)
+        positions = np.concatenate([self.steps.positions(step)[::each] for step in chosen])
+        shards = self.reader.locate(self.ids(work.epoch, positions)).shard.tolist()
+        return list(dict.fromkeys(shards))[: most + 1]
+
+    def ids(self, epoch: int, positions: Int64s) -> Int64s:
+        """The row ids at these positions of an epoch's order (int64, ascending; those above its end are padding)."""
+        if len(positions) and int(positions[-1]) >= self.steps.rows:
+            positions = positions % self.steps.rows
+        return self.rows.at(self.orders.epoch(epoch).at(positions))
+
+    def row_names(self, work: Work) -> Sequence[Any]:
+        """The rows of some steps as messages name them."""
+        names: list[int] = self.ids(work.epoch, self.steps.positions(work.step, work.steps)).tolist()
+        return names
+
+    def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]:
+        """The batches of some steps: parts of one super-batch, or views of the file where the order is the file's."""
+        if files is None:
+            return cut(self.read(work, pool), self.steps.batch_size, work.steps)
+        out: list[dict[str, Value]] = []
+        while len(out) < work.steps:
+            step = work.step + len(out)
+            part, span = self._within_group(Work(work.epoch, step, work.steps - len(out)))
+            rows = self.read(part, pool) if span is None else self._range(part, span, pool, files)
+            out += cut(rows, self.steps.batch_size, part.steps)
+        return out
+
+    def _within_group(self, work: Work) -> tuple[Work, tuple[int, int] | None]:
+        """The first of these steps, as many as lie in one row group, but at least one, and the range of their row ids;
+        None if there is none."""
+        first = self.steps.span(work.step, 1)
+        if first is None:
+            return Work(work.epoch, work.step, 1), None
+        start = first[0] + self.rows.start
+        whole = self.reader.rows_behind(start) // self.steps.batch_size if self.steps.world_size == 1 else 1
+        steps = max(1, min(whole, work.steps))
+        span = self.steps.span(work.step, steps)
+        if span is None:  # the last one is padded
+            steps, span = steps - 1, self.steps.span(work.step, steps - 1)
+        return Work(work.epoch, work.step, steps), span and (start, span[1] + self.rows.start)
+
+    def _span(self, work: Work) -> tuple[int, int] | None:
+        """The range of the row ids of some steps; None if they are none."""
+        if self.rows.ids is not None or not self.orders.epoch(work.epoch).sequential:
+            return None
+        span = self.steps.span(work.step, work.steps)
+        return span and (span[0] + self.rows.start, span[1] + self.rows.start)
+
+    def _range(self, work: Work, span: tuple[int, int], pool: BufferPool, files: EpochFiles | None) -> dict[str, Value]:
+        """Some rows in the order of the file: as views of `files` where they lie in one row group."""
+        first, last = span
+        stretch = None if files is None else self.reader.stretch(first, last)
+        lent = None if stretch is None or files is None else files.get(work.epoch, stretch)
+        out: dict[str, Value] = {}
+        for number, name in zip(self.columns, self.names, strict=True):
+            if stretch is None or lent is None:
+                value = self.reader.spliced(first, last, number, pool)
+            else:
+                value = self.reader.view(stretch, lent, number)
+            if value is None:
+                out |= self._gather(self.reader.locate(np.arange(first, last)), (number,), pool)
+            else:
+                self.nulls.apply(name, Gathered(value), out)
+        for stack in self.stacks:
+            out[stack.name] = self._stacked(stack, self.reader.locate(np.arange(first, last)), pool)
+        if self.steps.remainder == "mask":
+            out[WEIGHT] = np.ones(last - first, np.float32)
+        return out
+
+
+def cut(rows: dict[str, Value], size: int, steps: int) -> list[dict[str, Value]]:
+    """The batches in the rows of some steps."""
+    return [
+        {name: value[start : start + size] for name, value in rows.items()} for start in range(0, steps * size, size)
+    ]
+
+
+class EpochFiles:
+    """The private mappings that the views of one iteration lie in: each shard is borrowed anew in each epoch.
+
+    A consumer may write into a view: that stays in this mapping, and no other epoch or iteration sees it.
+    """
+
+    def __init__(self, maps: PrivateMaps) -> None:
+        self._maps = maps
+        self._lock = threading.Lock()
+        self._files: dict[tuple[int, int], Lent] = {}
+
+    def get(self, epoch: int, stretch: Stretch) -> Lent:
+        """The mapping of a shard for an epoch."""
+        key = (epoch, stretch.shard)
+        with self._lock:
+            file = self._files.get(key)
+            if file is None:
+                file = self._files[key] = self._maps.borrow(stretch.shard)
+                for old in sorted(self._files)[:-3]:
+                    del self._files[old]
+            return file
