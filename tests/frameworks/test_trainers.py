@@ -43,6 +43,8 @@ class Line(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(3, 1)
+        for parameter in self.layer.parameters():
+            nn.init.zeros_(parameter)
         self.rows: list[list[int]] = []
 
     def forward(self, id: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -62,7 +64,7 @@ def assert_each_row_once_in_each_of_two_epochs(line: Line, dataset: dlcache.Data
     first, second = line.epochs()
     assert sorted(first) == sorted(second) == list(range(ROWS))
     assert first != second
-    assert line.cpu().error(dataset) < 13  # of 14 without training
+    assert line.cpu().error(dataset) < 0.9 * Line().error(dataset)
 
 
 def test_lightning(dataset: dlcache.Dataset, tmp_path: Path) -> None:
