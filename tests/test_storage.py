@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ import _s3
 import _writer
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +107,34 @@ def test_few_columns_are_read_by_ranges(s3: _s3.S3, local: Path, tmp_path: Path)
     s3.requests.clear()
     list(load(s3, dataset.path, tmp_path).numpy(100, columns=["n"], nulls="mask"))
     assert s3.ranges() == []  # the whole shards are there
+
+
+def test_a_filter_fetches_its_columns_alone(s3: _s3.S3, local: Path, tmp_path: Path) -> None:
+    uri, here = s3.upload(local, "train"), dlcache.load(local)
+    dataset = load(s3, uri, tmp_path)
+
+    def fetched(condition: Any, dataset: dlcache.Dataset = dataset) -> int:
+        """The bytes that this filter asks the store for. It finds the rows that it finds locally."""
+        s3.requests.clear()
+        labels = dataset.filter(condition).rows.at(np.arange(len(here.filter(condition))))
+        np.testing.assert_array_equal(labels, here.filter(condition).rows.at(np.arange(len(labels))))
+        return sum(request.bytes for request in s3.ranges())
+
+    few = dataset.manifest.bytes // 4
+    assert 0 < fetched(("label", "<", 130)) < few
+    assert fetched([[("label", "in", [3, 250])], [("label", ">", 390)]]) == 0  # the mirror has it
+    assert 0 < fetched([("name", "!=", "row 5"), ("label", ">", 3)]) < few
+    assert 0 < fetched(pc.list_value_length(pc.field("n")) > 1) < few
+    assert 0 < fetched(pc.field("label") > 200, load(s3, uri, tmp_path, cache_bytes=0)) < few
+    assert fetched(pc.field(1) == 7) > few * 3  # a column by its number
+    assert fetched(pc.list_value_length(pc.field("wide")) == WIDTH) == 0  # whole shards are there by now
+    assert fetched(("label", "==", 5)) == 0
+    fresh = load(s3, uri, tmp_path / "other")
+    assert fetched(pc.list_value_length(pc.field("wide")) == WIDTH, fresh) == dataset.manifest.bytes
+    s3.requests.clear()
+    with pytest.raises(dlcache.OptionError, match="label"):
+        load(s3, uri, tmp_path / "another").filter(("label", "==", "three"))
+    assert sum(request.bytes for request in s3.ranges()) < few
 
 
 def test_without_a_mirror_nothing_is_left(s3: _s3.S3, local: Path, tmp_path: Path) -> None:
@@ -236,6 +266,24 @@ def test_the_next_shards_are_fetched_while_the_first_is_read(s3: _s3.S3, local: 
         assert s3.waiting.acquire(timeout=60)
     assert len(list(batches)) == ROWS // 10 - 1
     assert sorted(s3.fetched().values()) == [1, 1, 1, 1]
+
+
+def test_the_next_shards_of_all_members_of_a_mixture_are_fetched_while_the_first_are_read(
+    s3: _s3.S3, local: Path, tmp_path: Path
+) -> None:
+    members = [load(s3, s3.upload(local, name), tmp_path, cache_bytes=1 << 30) for name in ("one", "other")]
+    s3.slow = threading.Event()
+    s3.slow.set()
+    mixture = dlcache.mix(members, [0.8, 0.2], stop="all")
+    batches = iter(mixture.numpy(10, threads=0, columns=["wide", "label"]))
+    next(batches)
+    for _ in range(7):
+        assert s3.waiting.acquire(timeout=60)
+    # Three shards' rows ahead, and no second batch was asked for.
+    assert Counter(key.partition("/")[0] for key in s3.fetched()) == {"one": 3, "other": 4}
+    rows = 10 + sum(len(batch["label"]) for batch in batches)
+    assert rows == len(mixture)
+    assert sorted(s3.fetched().values()) == [1] * 8
 
 
 @pytest.mark.parametrize("trouble", [{"fail_every": 4}, {"stall_every": 9}])

@@ -18,7 +18,7 @@ import numpy as np
 
 from ._ahead import Ahead
 from ._errors import OptionError
-from ._source import Reads, Source, Work
+from ._source import Reads, Work
 from ._values import Value
 
 _forks = 0
@@ -79,9 +79,7 @@ class Pipeline:
         """Yields (epoch, step, what is delivered)."""
         self._pool = self.source.pool
         self._files = self.source.files() if self.views else None
-        self._ahead: Ahead | None = None
-        if isinstance(self.source, Source) and self.source.reader.maps.ahead:
-            self._ahead = Ahead(self.source.reader.maps.prefetch)
+        self._ahead = Ahead() if self.source.fetches_ahead else None
         metrics, clock, forks = self.metrics, time.perf_counter, _forks
         begun = clock() - metrics.seconds
         try:
@@ -106,7 +104,7 @@ class Pipeline:
                 self.stop()
 
     def _gather(self, work: Work) -> list[dict[str, Value]]:
-        if self._ahead is not None and isinstance(self.source, Source):
+        if self._ahead is not None:
             self._ahead.ask(self.source.upcoming(work))
         return self.source.batches(work, self._pool, self._files)
 

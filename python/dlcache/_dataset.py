@@ -220,11 +220,13 @@ class Dataset(Readable):
         condition: (column, operator, value) with `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `not in`; a list of such, of
         which all must hold; a list of lists, of which one must hold; or a `pyarrow.compute` expression. It may name any
         stored column. As in SQL, a comparison with a null is not true. Reads the named columns once, and no row group
-        that cannot match by its statistics. Raises OptionError, ColumnError, ShardError.
+        that cannot match by its statistics; of remote shards it fetches the named columns alone if they are less than
+        half of the bytes. Raises OptionError, ColumnError, ShardError.
         """
         self.hold()
         found = expression(condition, self.manifest)
-        return self.part(self.rows.subset(matching(found, self.manifest, self.reader, self.rows)))
+        readers = partial(self._readers.of, level=self.level, pages=True)
+        return self.part(self.rows.subset(matching(found, self.manifest, readers, self.rows)))
 
     def split(self, parts: Mapping[str, float], *, seed: int = 0, by: str | None = None) -> dict[str, Dataset]:
         """Disjoint random parts, without rewriting: `split({"train": 0.8, "val": 0.2})`.

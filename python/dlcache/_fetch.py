@@ -30,30 +30,37 @@ SHARE = 0.5
 _TAIL_BYTES = 64 << 10
 
 
-def columns_to_fetch(manifest: Manifest, columns: Collection[int]) -> tuple[int, ...] | None:
-    """The columns whose bytes are fetched for who reads these; None for all, because they are most of a shard."""
-    return tuple(sorted(columns)) if share_of(manifest, columns) < SHARE else None
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is fetched of a shard where that is not all: columns, by their numbers. pages: as a Parquet reader needs
+    them, with the pages' headers and the footer, and without the indexes of rows."""
+
+    columns: tuple[int, ...]
+    pages: bool = False
+
+
+def parts_to_fetch(manifest: Manifest, columns: Collection[int], *, pages: bool = False) -> Parts | None:
+    """What is fetched for who reads these columns; None for whole shards, because they are most of one."""
+    return Parts(tuple(sorted(columns)), pages) if share_of(manifest, columns) < SHARE else None
 
 
 class RemoteShards:
     """The shards of one dataset version that lie elsewhere. Threads may share it.
 
-    columns: the numbers of those to fetch; None for whole shards. limit: how many shards may be held at once, so that
-    those of one reader are at most half of the mirror.
+    parts: what is fetched of them; None for whole shards. limit: how many shards may be held at once, so that those of
+    one reader are at most half of the mirror.
     """
 
-    def __init__(
-        self, remote: Remote, manifest: Manifest, mirror: Mirror | None, columns: tuple[int, ...] | None
-    ) -> None:
-        self._remote, self._manifest, self._mirror, self.columns = remote, manifest, mirror, columns
-        share = 1.0 if columns is None else share_of(manifest, columns)
+    def __init__(self, remote: Remote, manifest: Manifest, mirror: Mirror | None, parts: Parts | None) -> None:
+        self._remote, self._manifest, self._mirror, self.parts = remote, manifest, mirror, parts
+        share = 1.0 if parts is None else share_of(manifest, parts.columns)
         largest = max(1, int(int(manifest.shards.bytes.max(initial=1)) * share))
         self.limit = 1 << 30 if mirror is None else max(1, mirror.most // 2 // largest)
 
     @staticmethod
-    def of(remote: Remote, manifest: Manifest, columns: tuple[int, ...] | None) -> RemoteShards:
+    def of(remote: Remote, manifest: Manifest, parts: Parts | None) -> RemoteShards:
         """With the mirror that `remote` is to have."""
-        return RemoteShards(remote, manifest, Mirror.of(remote.mirror), columns)
+        return RemoteShards(remote, manifest, Mirror.of(remote.mirror), parts)
 
     @property
     def is_mirrored(self) -> bool:
@@ -62,7 +69,7 @@ class RemoteShards:
 
     def descriptor(self, number: int) -> int:
         """A descriptor, to read from, of a file with the bytes of a shard. Raises ShardError and StorageError."""
-        fetch = _Fetch(self._remote, self._manifest, number, self.columns)
+        fetch = _Fetch(self._remote, self._manifest, number, self.parts)
         try:
             found = self._mirrored(fetch)
             if found is not None:
@@ -80,21 +87,21 @@ class RemoteShards:
     def _mirrored(self, fetch: _Fetch) -> int | None:
         if self._mirror is None:
             return None
-        if fetch.columns is not None:
+        if fetch.parts is not None:
             whole = self._mirror.find(fetch.name(None), fetch.size)
             if whole is not None:
                 return whole
-        return self._mirror.open(fetch.name(fetch.columns), fetch.size, lambda: fetch.ranges, fetch.fill)
+        return self._mirror.open(fetch.name(fetch.parts), fetch.size, lambda: fetch.ranges, fetch.fill)
 
 
 @dataclass(eq=False)
 class _Fetch:
-    """One shard on its way. columns: None for all of it."""
+    """One shard on its way. parts: None for all of it."""
 
     remote: Remote
     manifest: Manifest
     number: int
-    columns: tuple[int, ...] | None
+    parts: Parts | None
     _file: RemoteFile | None = None
     _ranges: list[Range] | None = None
     where: str = field(init=False)
@@ -105,23 +112,23 @@ class _Fetch:
         self.crc32 = int(self.manifest.shards.crc32[self.number])
         self.where = f"{self.remote.path}/{self.path}"
 
-    def name(self, columns: tuple[int, ...] | None) -> str:
+    def name(self, parts: Parts | None) -> str:
         """What the mirror calls the file: nothing else ever has this name."""
         told = [str(self.remote.uri), self.path, self.size, self.crc32]
-        if columns is not None:
-            told += [self.manifest.columns[number].name for number in columns]
+        if parts is not None:
+            told += [parts.pages, *(self.manifest.columns[number].name for number in parts.columns)]
         return hashlib.sha256("\n".join(map(repr, told)).encode()).hexdigest()
 
     @property
     def ranges(self) -> list[Range]:
         """The bytes that are needed, in order."""
         if self._ranges is None:
-            self._ranges = [(0, self.size)] if self.columns is None else merged(self._of_columns(self.columns))
+            self._ranges = [(0, self.size)] if self.parts is None else merged(self._of_parts(self.parts))
         return self._ranges
 
     def fill(self, descriptor: int) -> None:
         """Write those bytes into a file that has the shard's length."""
-        if self.columns is not None:
+        if self.parts is not None:
             self._fill_parts(descriptor)
             return
         crc32 = self._fill_whole(descriptor)
@@ -137,10 +144,10 @@ class _Fetch:
         if self._file is not None:
             self._file.close()
 
-    def _of_columns(self, columns: tuple[int, ...]) -> list[Range]:
-        ranges = raw_ranges(self.manifest, columns, self.number)
-        others = undecoded(self.manifest, columns, self.number)
-        if others:
+    def _of_parts(self, parts: Parts) -> list[Range]:
+        ranges = [] if parts.pages else raw_ranges(self.manifest, parts.columns, self.number)
+        others = parts.columns if parts.pages else undecoded(self.manifest, parts.columns, self.number)
+        if others or parts.pages:
             length = min(_TAIL_BYTES, self.size)
             tail = self._read(self.size - length, length)
             needed = footer_bytes(tail, self.size, self.where)

@@ -7,7 +7,9 @@ out row groups whose statistics say that no row of them can match.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import Any
 
@@ -17,9 +19,12 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from ._errors import OptionError, ShardError
+from ._fetch import CONNECTIONS
 from ._manifest import Manifest
 from ._rows import Int64s, Rows
 from ._shards import ShardReader
+
+Readers = Callable[[Collection[int]], ShardReader]
 
 Condition = Any
 """A triple (column, operator, value); a list of them, of which all hold; a list of such lists, of which one holds; or
@@ -77,16 +82,67 @@ def _triple(condition: tuple[Any, ...], manifest: Manifest) -> pc.Expression:
     return inside if sign == "in" else ~inside & column.is_valid()
 
 
-def matching(condition: pc.Expression, manifest: Manifest, reader: ShardReader, rows: Rows) -> Int64s:
-    """The positions in `rows`, ascending, of the rows for which a condition is true."""
+def matching(condition: pc.Expression, manifest: Manifest, readers: Readers, rows: Rows) -> Int64s:
+    """The positions in `rows`, ascending, of the rows for which a condition is true.
+
+    readers: makes a reader for columns, by their numbers. Of shards that come from elsewhere several are looked at at
+    once.
+    """
     starts = manifest.shards.row_starts
-    kept = [np.empty(0, np.int64)]
-    for shard, (first, stop) in enumerate(zip(rows.positions(starts[:-1]), rows.positions(starts[1:]), strict=True)):
-        if first < stop:
-            positions = np.arange(first, stop, dtype=np.int64)
-            mask = _mask(condition, manifest, reader, shard)
-            kept.append(positions[mask[rows.at(positions) - starts[shard]]])
-    return np.concatenate(kept)
+    firsts, stops = rows.positions(starts[:-1]), rows.positions(starts[1:])
+    wanted = [shard for shard in range(len(firsts)) if firsts[shard] < stops[shard]]
+    if not wanted:
+        return np.empty(0, np.int64)
+    reader = _reader(condition, manifest, readers, wanted[0])
+
+    def kept(shard: int) -> Int64s:
+        positions = np.arange(firsts[shard], stops[shard], dtype=np.int64)
+        mask = _mask(condition, manifest, reader, shard)
+        out: Int64s = positions[mask[rows.at(positions) - starts[shard]]]
+        return out
+
+    with ThreadPoolExecutor(CONNECTIONS if reader.maps.fetches else 1, "dlcache-filter") as pool:
+        return np.concatenate(list(pool.map(kept, wanted)))
+
+
+def _reader(condition: pc.Expression, manifest: Manifest, readers: Readers, shard: int) -> ShardReader:
+    """The reader for the columns that a condition names. PyArrow does not tell them, so they are those whose names are
+    in its text. If it cannot be evaluated on them, and can on all, it is the reader for all."""
+    text = str(condition)
+    if "FieldPath(" in text:  # a column by its place in the file
+        return readers(range(len(manifest.columns)))
+    tops = {column.path[0] for column in manifest.columns}
+    names = {name for name in tops if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)}
+    named = [number for number, column in enumerate(manifest.columns) if column.path[0] in names]
+    reader = readers(named)
+    if reader.maps.fetches and len(named) < len(manifest.columns):
+        schema = _fragment(manifest, reader, shard).physical_schema
+        some = pa.schema([field for field in schema if field.name in names])
+        if not _fits(condition, some) and _fits(condition, schema):
+            return readers(range(len(manifest.columns)))
+    return reader
+
+
+def _fits(condition: pc.Expression, schema: pa.Schema) -> bool:
+    """True if a condition can be evaluated on these columns."""
+    try:
+        pads.dataset(schema.empty_table()).scanner(columns={"kept": condition}).to_table()
+    except (pa.ArrowException, TypeError):
+        return False
+    return True
+
+
+def _fragment(manifest: Manifest, reader: ShardReader, shard: int) -> pads.ParquetFileFragment:
+    """A shard as PyArrow reads it, its footer read."""
+    file = pads.ParquetFileFormat().make_fragment(pa.py_buffer(reader.maps.file(shard)))
+    try:
+        file.ensure_complete_metadata()
+    except (pa.ArrowException, OSError) as error:
+        raise ShardError(
+            f"cannot read the footer of {manifest.shards.paths[shard]}: {error}; the file is damaged, write the "
+            "dataset again"
+        ) from error
+    return file
 
 
 def _mask(
@@ -96,13 +152,7 @@ def _mask(
     shards = manifest.shards
     out = np.zeros(int(shards.rows[shard]), bool)
     size = int(shards.row_group_rows[shard])
-    file = pads.ParquetFileFormat().make_fragment(pa.py_buffer(reader.maps.file(shard)))
-    try:
-        file.ensure_complete_metadata()
-    except (pa.ArrowException, OSError) as error:
-        raise ShardError(
-            f"cannot read the footer of {shards.paths[shard]}: {error}; the file is damaged, write the dataset again"
-        ) from error
+    file = _fragment(manifest, reader, shard)
     try:
         for part in file.split_by_row_group(filter=condition):
             column = part.scanner(columns={"kept": condition}).to_table()["kept"]
@@ -119,6 +169,10 @@ def _mask(
         raise OptionError(
             f"filter: {condition} cannot be evaluated: {error}. The columns are {_names(manifest)}; a field b of a "
             "struct a is pyarrow.compute.field('a', 'b')"
+        ) from error
+    except OSError as error:
+        raise ShardError(
+            f"cannot read {shards.paths[shard]}: {error}; the file is damaged, write the dataset again"
         ) from error
     return out
 

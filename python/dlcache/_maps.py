@@ -61,7 +61,7 @@ class ShardMaps:
     ) -> None:
         """fetched: the shards where they are not local."""
         self._store, self._shards, self._fetched = store, shards, fetched
-        self._verify: Verify = "off" if fetched is not None and fetched.columns is not None else verify
+        self._verify: Verify = "off" if fetched is not None and fetched.parts is not None else verify
         self._checked: set[int] = set()
         self.limit = limit or min(_file_limit(), _file_limit() if fetched is None else fetched.limit)
         self._lock = threading.Lock()
@@ -125,6 +125,11 @@ class ShardMaps:
                 with self._lock:
                     self._arrived[number] = file
             return file
+
+    @property
+    def fetches(self) -> bool:
+        """True if shards come from elsewhere."""
+        return self._fetched is not None
 
     @property
     def ahead(self) -> int:

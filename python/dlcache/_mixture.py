@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
 
+from ._ahead import Coming
 from ._dataset import Dataset
 from ._errors import ColumnError, OptionError
 from ._fields import WEIGHT
@@ -20,7 +22,7 @@ from ._pattern import BLOCK, Pattern
 from ._readable import Lease, Readable
 from ._rows import Int64s
 from ._selection import Selection
-from ._source import Source, Work, cut
+from ._source import BLOCK_ROWS, SAMPLES, Source, Work, cut
 from ._steps import Steps
 from ._values import Field, Value, concatenate, take_rows
 
@@ -212,6 +214,25 @@ class MixedSource:
     @property
     def pool(self) -> BufferPool:
         return self._sources[0].pool
+
+    @property
+    def fetches_ahead(self) -> bool:
+        return any(source.fetches_ahead for source in self._sources)
+
+    def upcoming(self, work: Work) -> list[Coming]:
+        """The shards that come next of each dataset, the nearest of each first."""
+        turns = zip_longest(*(self._coming(number, work) for number in range(len(self._sources))))
+        return [shard for turn in turns for shard in turn if shard is not None]
+
+    def _coming(self, number: int, work: Work) -> list[Coming]:
+        """Those of one dataset: the smaller its share, the further ahead they lie, and the more rows are looked at."""
+        source, share = self._sources[number], self._mixture.pattern.quotas[number] / BLOCK
+        if not source.fetches_ahead:
+            return []
+        size = min(BLOCK_ROWS, int(SAMPLES / share))
+        positions = self._steps.sample(work.step + work.steps, int(source.rows_ahead / share), size)
+        its = [part for part in self._members(work.epoch, positions) if part[0] == number]
+        return list(dict.fromkeys(shard for *_, epoch, at in its for shard in source.coming(epoch, at)))
 
     def files(self) -> None:
         """Mixed rows are no views of a file."""

@@ -6,10 +6,12 @@ import os
 from collections.abc import Collection
 
 from ._checks import Verify
-from ._fetch import RemoteShards, columns_to_fetch
+from ._fetch import Parts, RemoteShards, parts_to_fetch
 from ._manifest import Manifest
 from ._shards import ShardReader
 from ._store import Store
+
+_Way = tuple[Verify, Parts | None]
 
 
 class ShardReaders:
@@ -17,21 +19,22 @@ class ShardReaders:
 
     def __init__(self, store: Store, manifest: Manifest) -> None:
         self._store, self._manifest = store, manifest
-        self._made: tuple[int, dict[tuple[Verify, tuple[int, ...] | None], ShardReader]] | None = None
+        self._made: tuple[int, dict[_Way, ShardReader]] | None = None
 
-    def of(self, columns: Collection[int], level: Verify) -> ShardReader:
-        """The reader for these columns (their numbers), which checks so much of each shard."""
+    def of(self, columns: Collection[int], level: Verify, *, pages: bool = False) -> ShardReader:
+        """The reader for these columns (their numbers), which checks so much of each shard. pages: PyArrow reads the
+        files."""
         readers, remote = self._of_this_process, self._store.remote
-        needed = None if remote is None or level == "full" else columns_to_fetch(self._manifest, columns)
-        reader = readers.get((level, needed))
+        part = None if remote is None or level == "full" else parts_to_fetch(self._manifest, columns, pages=pages)
+        reader = readers.get((level, part))
         if reader is None:
-            fetched = None if remote is None else RemoteShards.of(remote, self._manifest, needed)
+            fetched = None if remote is None else RemoteShards.of(remote, self._manifest, part)
             made = ShardReader(self._manifest, self._store, fetched=fetched, verify=level)
-            reader = readers.setdefault((level, needed), made)
+            reader = readers.setdefault((level, part), made)
         return reader
 
     @property
-    def _of_this_process(self) -> dict[tuple[Verify, tuple[int, ...] | None], ShardReader]:
+    def _of_this_process(self) -> dict[_Way, ShardReader]:
         if self._made is None or self._made[0] != os.getpid():
             self._made = (os.getpid(), {})
         return self._made[1]

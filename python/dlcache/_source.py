@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ._ahead import Coming
 from ._classes import Codes
 from ._columns import Gathered, Places
 from ._fields import WEIGHT, NullPolicy
@@ -33,7 +34,8 @@ VIEWED_BYTES = 16 << 20
 """Of a super-batch that is nothing but views of the file: it takes no memory."""
 BLOCK_ROWS = 1 << 14
 _BLOCKS = 4
-_SAMPLES = 128
+SAMPLES = 128
+"""Rows that are looked at to see which shards come next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class Reads(Protocol):
     @property
     def pool(self) -> BufferPool: ...
 
+    @property
+    def fetches_ahead(self) -> bool: ...
+
     def files(self) -> EpochFiles | None: ...
 
     def read(self, work: Work, pool: BufferPool) -> dict[str, Value]: ...
@@ -58,6 +63,8 @@ class Reads(Protocol):
     def gather(self, positions: Int64s, pool: BufferPool) -> dict[str, Value]: ...
 
     def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]: ...
+
+    def upcoming(self, work: Work) -> Sequence[Coming]: ...
 
     def ids(self, epoch: int, positions: Int64s) -> Int64s: ...
 
@@ -160,20 +167,25 @@ class Source:
     def _locate(self, work: Work) -> Places:
         return self.reader.locate(self.ids(work.epoch, self.steps.positions(work.step, work.steps)))
 
-    def upcoming(self, work: Work) -> list[int]:
+    @property
+    def rows_ahead(self) -> int:
+        """The rows of as many shards as may be fetched before they are wanted; 0 where that is no gain."""
+        shards = self.reader.manifest.shards
+        return self.reader.maps.ahead * (self.reader.manifest.rows // max(1, len(shards)) + 1)
+
+    @property
+    def fetches_ahead(self) -> bool:
+        return self.rows_ahead > 0
+
+    def upcoming(self, work: Work) -> list[Coming]:
         """The shards of the rows that come after some steps of an epoch, the nearest first: those of a sample of rows,
-        as far ahead as `maps.ahead` shards have rows."""
-        manifest, most = self.reader.manifest, self.reader.maps.ahead
-        first = work.step + work.steps
-        rows = most * (manifest.rows // len(manifest.shards) + 1)
-        steps = min(self.steps.count - first, rows // self.steps.global_batch + 1)
-        if not most or steps < 1:
-            return []
-        chosen = np.unique(np.linspace(first, first + steps - 1, min(steps, _SAMPLES)).astype(np.int64)).tolist()
-        each = max(1, self.steps.batch_size * len(chosen) // _SAMPLES)
-        positions = np.concatenate([self.steps.positions(step)[::each] for step in chosen])
-        shards = self.reader.locate(self.ids(work.epoch, positions)).shard.tolist()
-        return list(dict.fromkeys(shards))[: most + 1]
+        as far ahead as `rows_ahead`."""
+        return self.coming(work.epoch, self.steps.sample(work.step + work.steps, self.rows_ahead, SAMPLES))
+
+    def coming(self, epoch: int, positions: Int64s) -> list[Coming]:
+        """The shards of some positions of an epoch's order, in their order, and no more than are to be fetched."""
+        shards = self.reader.locate(self.ids(epoch, positions)).shard.tolist()
+        return [(self.reader.maps, shard) for shard in dict.fromkeys(shards)][: self.reader.maps.ahead + 1]
 
     def ids(self, epoch: int, positions: Int64s) -> Int64s:
         """The row ids at these positions of an epoch's order (int64, ascending; those above its end are padding)."""

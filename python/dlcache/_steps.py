@@ -90,3 +90,13 @@ class Steps:
         first = np.arange(step, step + steps, dtype=np.int64) * self.global_batch + self.rank * self.batch_size
         positions = (first[:, None] + np.arange(self.batch_size, dtype=np.int64)).reshape(-1)
         return positions[positions < self.rows] if self.remainder == "exact" else positions
+
+    def sample(self, step: int, rows: int, size: int) -> npt.NDArray[np.int64]:
+        """About `size` of this rank's positions, ascending, spread over the steps from `step` on that have `rows` rows
+        of all ranks together, and one more."""
+        steps = min(self.count - step, rows // self.global_batch + 1)
+        if steps < 1:
+            return np.empty(0, np.int64)
+        chosen = np.unique(np.linspace(step, step + steps - 1, min(steps, size)).astype(np.int64)).tolist()
+        each = max(1, self.batch_size * len(chosen) // size)
+        return np.concatenate([self.positions(step)[::each] for step in chosen])
