@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 import dlcache
 from dlcache import ColumnError, OptionError
 from dlcache._chunks import ChunkTable
-from dlcache._columns import Places
 from dlcache._manifest import Column
 from dlcache._maps import Mapped
 from dlcache._memory import BufferPool, address_of
+from dlcache._places import RowGroups
 from dlcache._stack import RawStack
 
 ROWS = 700
@@ -47,10 +47,12 @@ class Memory:
                     file[at : at + values[number].nbytes] = values[number].view(np.uint8)
                     at += (-(-values[number].nbytes // 64) + int(rng.integers(0, 4))) * 64
             files.append(file)
+        rows_of = [rows for of_file in groups for rows in of_file]
         first = np.cumsum([0, *(len(of_file) for of_file in groups)])[:-1]
-        sizes = np.array([rows for of_file in groups for rows in of_file]) * np.dtype(stored).itemsize
+        sizes = np.array(rows_of) * np.dtype(stored).itemsize
         self.tables = [ChunkTable(first, np.array(offset), sizes, np.full(len(offset), -1)) for offset in offsets]
-        self.shard = np.repeat(np.arange(len(groups)), [len(of_file) for of_file in groups])
+        shard = np.repeat(np.arange(len(groups)), [len(of_file) for of_file in groups])
+        self.groups = RowGroups(np.cumsum([0, *rows_of]), shard)
         self.mapped = Mapped(np.array([address_of(file) for file in files]), 1, tuple(files))
 
 
@@ -62,7 +64,7 @@ def test_a_sweep_gives_what_single_reads_give(stored: str, dtype: str, columns: 
     rng = np.random.default_rng(seed)
     chunk = rng.integers(0, 5, rows) if rows > 400 else np.full(rows, rng.integers(0, 5))
     row = np.array([rng.integers(0, memory.values[number].shape[1]) for number in chunk])
-    places = Places(memory.shard[chunk], chunk, row)
+    places = memory.groups.locate(memory.groups.first[chunk] + row)
     found = RawStack(memory.columns, memory.tables).gather(places, memory.mapped, BufferPool(1 << 22))
     if rows < 64 * len(np.unique(chunk)):
         assert found is None

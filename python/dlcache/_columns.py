@@ -15,6 +15,7 @@ from ._errors import ShardError
 from ._manifest import STORED_WIDTH, Column, Manifest
 from ._maps import Mapped
 from ._memory import BufferPool, copy_spans, items_at, touch_pages, void
+from ._places import Places, RowGroups
 from ._values import Ragged, Scattered, ScatteredRagged, Strings, Value, concatenate, offsets_of, take_rows
 
 Int64s = npt.NDArray[np.int64]
@@ -22,22 +23,6 @@ Int64s = npt.NDArray[np.int64]
 _UNIT = 512
 _WIDE = 1 << 15
 _LONG = 1 << 10
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Places:
-    """Where rows lie: their shard, their row group (counted over all shards), and the row in that; int64 each."""
-
-    shard: Int64s
-    chunk: Int64s
-    row: Int64s
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def part(self, rows: slice | Int64s) -> Places:
-        """Some of these places."""
-        return Places(self.shard[rows], self.chunk[rows], self.row[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +79,7 @@ class _RawFixed:
             self._unit = self._width
         else:
             self._unit = _UNIT if common == _UNIT and self._width % _UNIT == 0 else 1
+        self._step = self._width if self._unit == 1 else self._width // self._unit
         self._item = void(self._width if self._unit == 1 else self._unit)
         self._memory: tuple[int, npt.NDArray[Any], Int64s] | None = None
 
@@ -101,22 +87,25 @@ class _RawFixed:
         rows, unit, width = len(places), self._unit, self._width
         if unit == 1 and width >= _WIDE:
             return self._gather_wide(places, mapped, pool)
-        items, bases = self._mapped_items(mapped)
-        index = bases.take(places.chunk)
-        parts = width // unit
-        index += places.row * parts if parts > 1 else places.row
+        items, origins = self._mapped_items(mapped, places.groups)
+        items_of_row = 1 if unit == 1 else self._step
+        index = places.derived((self, mapped.generation), items_of_row, lambda whole: self._index(whole, origins))
         if unit == 1:
             return self._gathered(items[index].view(self._stored), rows)
-        if parts > 1:
-            index = (index[:, None] + np.arange(parts)).reshape(-1)
         taken = pool.take(rows * width)
         items.take(index, out=taken.view(self._item), mode="clip")
         return self._gathered(taken.view(self._stored), rows)
 
+    def _index(self, places: Places, origins: Int64s) -> Int64s:
+        """The numbers of the items that these rows are made of."""
+        index = origins.take(places.group)
+        index += places.ids if self._step == 1 else places.ids * self._step
+        return _runs(index, self._step) if self._unit > 1 and self._step > 1 else index
+
     def _gather_wide(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
         """Rows so wide that they are copied in blocks."""
         rows, width = len(places), self._width
-        start = self._table.offset.take(places.chunk)
+        start = self._table.offset.take(places.group)
         start += mapped.addresses.take(places.shard) + places.row * width
         out = pool.take(rows * width)
         copy_spans(start, np.full(rows, width, np.int64), out, np.arange(rows, dtype=np.int64) * width)
@@ -138,26 +127,29 @@ class _RawFixed:
             part = part.astype(self._dtype)
         return part.reshape(stop - start, *self._tail)
 
-    def _mapped_items(self, mapped: Mapped) -> tuple[npt.NDArray[Any], Int64s]:
-        """The items of all mapped shards as one array, and the index in it where each chunk starts."""
+    def _mapped_items(self, mapped: Mapped, groups: RowGroups) -> tuple[npt.NDArray[Any], Int64s]:
+        """The items of all mapped shards as one array, and for each row group the index in it that row 0 of the
+        dataset would have, if it lay in that group."""
         known = self._memory
         if known is not None and known[0] == mapped.generation:
             return known[1], known[2]
-        shard = np.repeat(np.arange(len(self._table.first)), _groups(self._table))
-        address = mapped.addresses[shard] + self._table.offset
-        there = mapped.addresses[shard] != 0
+        address = mapped.addresses[groups.shard] + self._table.offset
+        there = mapped.addresses[groups.shard] != 0
         origin = int(address[there].min())
         end = int((address + self._table.size)[there].max())
         count = max(1, (end - origin - self._item.itemsize) // self._unit + 1)
-        bases = np.where(there, (address - origin) // self._unit, 0)
+        origins = np.where(there, (address - origin) // self._unit, 0) - groups.first[:-1] * self._step
         items = items_at(origin, count, self._item, self._unit)
-        self._memory = (mapped.generation, items, bases)
-        return items, bases
+        self._memory = (mapped.generation, items, origins)
+        return items, origins
 
 
-def _groups(table: ChunkTable) -> Int64s:
-    """Row groups of each shard, of a table in which every shard has entries."""
-    return np.diff(np.append(table.first, len(table.offset)))
+def _runs(starts: Int64s, length: int) -> Int64s:
+    """`start, start + 1, ... start + length - 1` for each start, one after another."""
+    out = np.empty((len(starts), length), np.int64)
+    for number in range(length):
+        np.add(starts, number, out=out[:, number])
+    return out.reshape(-1)
 
 
 class _RawBits:
@@ -167,7 +159,7 @@ class _RawBits:
         self._table, self._elements, self._tail = table, column.elements, column.shape or ()
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
-        start = self._table.offset.take(places.chunk) + mapped.addresses.take(places.shard)
+        start = self._table.offset.take(places.group) + mapped.addresses.take(places.shard)
         bit = (places.row * self._elements)[:, None] + np.arange(self._elements)
         address = start[:, None] + (bit >> 3)
         origin = int(address.min())
@@ -196,7 +188,7 @@ class _Indexed:
 
     def _spans(self, places: Places, mapped: Mapped) -> tuple[Int64s, Int64s, Int64s]:
         """The address of each row's chunk, and where the row starts and ends by the row index, checked."""
-        entry = places.chunk
+        entry = places.group
         base = mapped.addresses.take(places.shard)
         address = base + self._table.index.take(entry) + 4 * places.row
         origin = int(address.min())
@@ -302,9 +294,9 @@ class _Decoded:
         self._column, self._number, self._decoder = column, number, decoder
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
-        by_chunk = np.argsort(places.chunk, kind="stable")
-        firsts = np.unique(places.chunk[by_chunk], return_index=True)[1]
-        parts = [self._take(places.part(rows)) for rows in np.split(by_chunk, firsts[1:])]
+        by_chunk = np.argsort(places.group, kind="stable")
+        firsts = np.unique(places.group[by_chunk], return_index=True)[1]
+        parts = [self._take(places.at(rows)) for rows in np.split(by_chunk, firsts[1:])]
         if len(parts) == 1:
             return parts[0]
         back = np.empty_like(by_chunk)
@@ -321,7 +313,7 @@ class _Decoded:
     def _take(self, places: Places) -> Gathered:
         """Rows that lie in one chunk."""
         rows = places.row
-        chunk = self._decoder.chunk(self._number, int(places.shard[0]), int(places.chunk[0]))
+        chunk = self._decoder.chunk(self._number, int(places.shard[0]), int(places.group[0]))
         elements = None
         if chunk.valid_elements is not None and isinstance(chunk.value, Ragged):
             elements = Ragged(chunk.valid_elements, chunk.value.offsets).take(rows).values

@@ -22,6 +22,7 @@ _MASK = (1 << 64) - 1
 _GAMMA = 0x9E3779B97F4A7C15
 _TABLE_ROWS = 1 << 16
 _ROUNDS = 6
+_PIECE = 1 << 13
 
 
 def mix(*words: int) -> int:
@@ -80,17 +81,30 @@ class Permutation:
         return out
 
     def _encrypt(self, cells: Int64s) -> Int64s:
-        row = cells // self._width
-        left, right = (cells - row * self._width).astype(np.uint32), row.astype(np.uint32)
-        scratch = np.empty_like(left)
+        out = np.empty(len(cells), np.int64)
+        # The memory of the rounds is the same for all pieces, so that it stays in the processor's cache.
+        size = min(len(cells), _PIECE)
+        halves, index = np.empty((3, size), np.uint32), np.empty(size, np.int64)
+        for start in range(0, len(cells), _PIECE):
+            piece = cells[start : start + _PIECE]
+            self._encrypt_piece(piece, out[start : start + _PIECE], halves[:, : len(piece)], index[: len(piece)])
+        return out
+
+    def _encrypt_piece(self, cells: Int64s, out: Int64s, halves: npt.NDArray[np.uint32], index: Int64s) -> None:
+        left, right, added = halves
+        np.floor_divide(cells, self._width, out=index)
+        np.copyto(right, index, casting="unsafe")
+        np.multiply(index, self._width, out=index)
+        np.subtract(cells, index, out=left, casting="unsafe")
         for number, function in enumerate(self._functions):
             side = np.uint32(self._height if number % 2 == 0 else self._width)
-            other = right if number % 2 == 0 else left
-            source = left if number % 2 == 0 else right
-            other += function.take(source, mode="clip")
-            np.subtract(other, side, out=scratch)  # wraps to a huge number where other < side
-            np.minimum(other, scratch, out=other)
-        return right.astype(np.int64) * self._width + left
+            source, other = (left, right) if number % 2 == 0 else (right, left)
+            np.copyto(index, source)
+            other += function.take(index, out=added, mode="clip")
+            np.subtract(other, side, out=added)  # wraps to a huge number where other < side
+            np.minimum(other, added, out=other)
+        np.multiply(right, self._width, out=out, dtype=np.int64)
+        out += left
 
 
 def _random_function(domain: int, codomain: int, key: int) -> npt.NDArray[np.uint32]:

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import Verify
-from ._columns import ColumnReader, Gathered, Places, column_reader, concatenate_gathered, empty, take_gathered
+from ._columns import ColumnReader, Gathered, column_reader, concatenate_gathered, empty, take_gathered
 from ._decode import Decoder
-from ._errors import OptionError
 from ._fetch import RemoteShards
-from ._manifest import Manifest
+from ._manifest import Manifest, Shards
 from ._maps import Lent, PrivateMaps, ShardMaps
 from ._memory import BufferPool
+from ._places import Places, RowGroups
 from ._stack import RawStack
 from ._store import Store
 from ._values import Value
@@ -62,6 +62,7 @@ class ShardReader:
         self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)
         self._readers: dict[int, ColumnReader] = {}
+        self._groups = row_groups(manifest.shards)
         self._stacks: dict[tuple[int, ...], RawStack | None] = {}
 
     def column(self, number: int) -> ColumnReader:
@@ -72,16 +73,7 @@ class ShardReader:
 
     def locate(self, rows: Int64s) -> Places:
         """Where these rows are (int64 ids, in any order, also repeated). Raises OptionError for ids that are none."""
-        shards = self.manifest.shards
-        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < self.manifest.rows:
-            raise OptionError(f"row ids must be in 0 .. {self.manifest.rows - 1}; got {rows.min()} .. {rows.max()}")
-        if len(shards) == 1:
-            group = rows // shards.row_group_rows[0]
-            return Places(np.zeros(len(rows), np.int64), group, rows - group * shards.row_group_rows[0])
-        shard = np.searchsorted(shards.row_starts, rows, side="right") - 1
-        local, width = rows - shards.row_starts.take(shard), shards.row_group_rows.take(shard)
-        group = local // width
-        return Places(shard, shards.group_starts.take(shard) + group, local - group * width)
+        return self._groups.locate(rows)
 
     def gather(self, places: Places, columns: Sequence[int], pool: BufferPool) -> dict[int, Gathered]:
         """The rows at these places, of these columns (their numbers)."""
@@ -118,7 +110,7 @@ class ShardReader:
         """More shards than may be mapped at once: some at a time, and then the rows put in order."""
         by_shard = np.argsort(places.shard, kind="stable")
         cuts = np.searchsorted(places.shard[by_shard], needed[self.maps.limit :: self.maps.limit])
-        parts = [self.gather(places.part(part), columns, pool) for part in np.split(by_shard, cuts)]
+        parts = [self.gather(places.at(part), columns, pool) for part in np.split(by_shard, cuts)]
         back = np.empty_like(by_shard)
         back[by_shard] = np.arange(len(by_shard))
         return {
@@ -171,3 +163,9 @@ class ShardReader:
         if value is not None and column.viewable:
             lent.prepare(value)
         return value
+
+
+def row_groups(shards: Shards) -> RowGroups:
+    """The row groups of these shards."""
+    shard = np.repeat(np.arange(len(shards)), np.diff(shards.group_starts))
+    return RowGroups(shards.block_starts(0, len(shards)), shard)

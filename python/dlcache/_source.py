@@ -16,11 +16,12 @@ import numpy as np
 
 from ._ahead import Coming
 from ._classes import Codes
-from ._columns import Gathered, Places
+from ._columns import Gathered
 from ._fields import WEIGHT, NullPolicy
 from ._maps import Lent, PrivateMaps
 from ._memory import BufferPool
 from ._order import Orders
+from ._places import Places
 from ._rows import Int64s, Rows
 from ._shards import ShardReader, Stretch
 from ._stack import Stack
@@ -45,6 +46,14 @@ class Work:
     epoch: int
     step: int
     steps: int
+
+
+@dataclass(eq=False, slots=True)
+class _Block:
+    """The places of the rows of many steps. lock: held by the thread that works them out."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    places: Places | None = None
 
 
 class Reads(Protocol):
@@ -90,7 +99,7 @@ class Source:
     steps: Steps
     block_steps: int
     transformed: bool
-    _blocks: OrderedDict[tuple[int, int], Places] = field(default_factory=OrderedDict)
+    _blocks: OrderedDict[tuple[int, int], _Block] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -149,20 +158,29 @@ class Source:
 
     def _places(self, work: Work) -> Places:
         """Where the rows of some steps are. Worked out for many steps at once, which costs a fraction of one by one."""
-        block = work.step // self.block_steps
-        start = block * self.block_steps
+        number = work.step // self.block_steps
+        start = number * self.block_steps
         if work.step + work.steps > start + self.block_steps or self.orders.epoch(work.epoch).sequential:
             return self._locate(work)
-        key = (work.epoch, block)
-        with self._lock:
-            places = self._blocks.get(key)
-            if places is None:
-                steps = min(self.block_steps, self.steps.count - start)
-                places = self._blocks[key] = self._locate(Work(work.epoch, start, steps))
-                while len(self._blocks) > _BLOCKS:
-                    self._blocks.popitem(last=False)
+        places = self._block(work.epoch, number)
+        middle = start + self.block_steps // 2
+        if work.step <= middle < work.step + work.steps and start + self.block_steps < self.steps.count:
+            self._block(work.epoch, number + 1)  # now, while other threads have rows of this one to gather
         first = (work.step - start) * self.steps.batch_size
-        return places.part(slice(first, first + work.steps * self.steps.batch_size))
+        return places.part(first, min(first + work.steps * self.steps.batch_size, len(places)))
+
+    def _block(self, epoch: int, number: int) -> Places:
+        """Where the rows of `block_steps` steps are, from step `number * block_steps` on."""
+        key = (epoch, number)
+        with self._lock:
+            block = self._blocks.setdefault(key, _Block())
+            while len(self._blocks) > _BLOCKS:
+                self._blocks.popitem(last=False)
+        with block.lock:
+            if block.places is None:
+                start = number * self.block_steps
+                block.places = self._locate(Work(epoch, start, min(self.block_steps, self.steps.count - start)))
+            return block.places
 
     def _locate(self, work: Work) -> Places:
         return self.reader.locate(self.ids(work.epoch, self.steps.positions(work.step, work.steps)))

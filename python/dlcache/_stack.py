@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ._chunks import ChunkTable
-from ._columns import Places
 from ._errors import OptionError, unknown_column
 from ._fields import field_of
 from ._manifest import Column
 from ._maps import Mapped
 from ._memory import ALIGNMENT, BufferPool, items_at, void
+from ._places import Places
 from ._values import Field
 
 Int64s = npt.NDArray[np.int64]
@@ -113,7 +113,8 @@ class RawStack:
         order, row, cuts = _by_place(places)
         if rows < _SHORT * (len(cuts) - 1):
             return None
-        shards, chunks = places.shard[order[cuts[:-1]]], places.chunk[order[cuts[:-1]]]
+        chunks = places.group[order[cuts[:-1]]]
+        shards = places.groups.shard[chunks]
         addresses = mapped.addresses[shards] + self._offset[:, chunks]
         origin = int(addresses.min())
         end = int((mapped.addresses[shards] + self._end[chunks]).max())
@@ -131,11 +132,11 @@ class RawStack:
 
 def _by_place(places: Places) -> tuple[Int64s, Int64s, Int64s]:
     """The order of the places in the files, the rows in that order, and where in it each row group starts and ends."""
-    most = int(places.row.max()) + 1
-    order = np.argsort(places.chunk * most + places.row)
-    chunk = places.chunk[order]
-    cuts = np.flatnonzero(np.diff(chunk, prepend=chunk[0] - 1, append=chunk[-1] + 1))
-    return order, places.row[order], cuts
+    order = np.argsort(places.ids)
+    sorted_places = places.at(order)
+    group = sorted_places.group
+    cuts = np.flatnonzero(np.diff(group, prepend=group[0] - 1, append=group[-1] + 1))
+    return order, sorted_places.row, cuts
 
 
 def _apart(pool: BufferPool, columns: int, rows: int, width: int) -> npt.NDArray[Any]:
