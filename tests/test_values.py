@@ -93,6 +93,17 @@ def test_a_buffer_is_used_again_only_when_nobody_has_it() -> None:
     assert address_of(pool.take(4 << 20)) == address
 
 
+@given(st.lists(st.integers(1, 5 << 20), min_size=1, max_size=20))
+def test_buffers_are_as_large_as_asked_for_and_hardly_larger(sizes: list[int]) -> None:
+    pool = BufferPool(1 << 30)
+    for size in sizes:
+        before = pool.held
+        buffer = pool.take(size)
+        assert buffer.nbytes == size and address_of(buffer) % 64 == 0
+        del buffer
+        assert pool.held - before <= max(size * 5 // 4 + 1, -(-size // (2 << 20)) * (2 << 20))
+
+
 def test_a_pool_keeps_no_more_than_it_may() -> None:
     pool = BufferPool(5 << 20)
     buffers = [pool.take(2 << 20) for _ in range(4)]

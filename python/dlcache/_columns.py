@@ -180,23 +180,53 @@ class _RawBits:
         return bits[low & 7 : (low & 7) + high - low].view(np.bool_).reshape(stop - start, *self._tail)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Index:
+    """The row indexes of all mapped shards as one array of items of 8 bytes, one at each byte: where a row starts and
+    where the next one does.
+
+    starts: for each row group the item that row 0 of the dataset would have, if it lay in that group, a row being 4
+    items. values: the address of each row group's values.
+    """
+
+    generation: int
+    items: npt.NDArray[Any]
+    starts: Int64s
+    values: Int64s
+
+
 class _Indexed:
     """What ragged and string columns share: the row index, and spans of bytes of different lengths."""
 
     def __init__(self, column: Column, table: ChunkTable, manifest: Manifest) -> None:
         self._column, self._table, self._paths = column, table, manifest.shards.paths
+        self._entries = table.size // self._entry_bytes
+        self._memory: _Index | None = None
 
-    def _spans(self, places: Places, mapped: Mapped) -> tuple[Int64s, Int64s, Int64s]:
-        """The address of each row's chunk, and where the row starts and ends by the row index, checked."""
-        entry = places.group
-        base = mapped.addresses.take(places.shard)
-        address = base + self._table.index.take(entry) + 4 * places.row
-        origin = int(address.min())
-        items = items_at(origin, int(address.max()) - origin + 5, void(4), 1)
-        start = items[address - origin].view("<i4").astype(np.int64)
-        stop = items[address - origin + 4].view("<i4").astype(np.int64)
-        self._check(start, stop, self._table.size.take(entry), places.shard)
-        return base + self._table.offset.take(entry), start, stop
+    def _spans(self, places: Places, mapped: Mapped) -> tuple[Int64s, Int64s]:
+        """The address of each row and its entries, by the row index, checked."""
+        index = self._index(mapped, places.groups)
+        at = index.starts.take(places.group)
+        at += places.ids * 4
+        bounds = index.items[at].view("<i4").reshape(-1, 2).astype(np.int64)
+        start, stop = bounds[:, 0], bounds[:, 1]
+        lengths = stop - start
+        self._check(start, stop, lengths, self._entries.take(places.group), places)
+        address = start * self._entry_bytes
+        address += index.values.take(places.group)
+        return address, lengths
+
+    def _index(self, mapped: Mapped, groups: RowGroups) -> _Index:
+        known = self._memory
+        if known is None or known.generation != mapped.generation:
+            base = mapped.addresses[groups.shard]
+            there = base != 0
+            address = base + self._table.index
+            origin, last = int(address[there].min()), address + 4 * np.diff(groups.first)
+            items = items_at(origin, int(last[there].max()) - origin, void(8), 1)
+            starts = np.where(there, address - origin, 0) - 4 * groups.first[:-1]
+            known = self._memory = _Index(mapped.generation, items, starts, base + self._table.offset)
+        return known
 
     def _view_spans(
         self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]
@@ -205,16 +235,23 @@ class _Indexed:
         entry = int(self._table.first[shard]) + group
         at, size, index = (int(part[entry]) for part in (self._table.offset, self._table.size, self._table.index))
         bounds = file[index + 4 * start : index + 4 * (stop + 1)].view(void(4)).view("<i4").astype(np.int64)
-        self._check(bounds[:-1], bounds[1:], np.full(stop - start, size), np.full(stop - start, shard))
+        if int(bounds[0]) < 0 or int(bounds[-1]) * self._entry_bytes > size or (bounds[1:] < bounds[:-1]).any():
+            raise self._damaged(shard)
         return file[at : at + size], bounds
 
-    def _check(self, start: Int64s, stop: Int64s, size: Int64s, shard: Int64s) -> None:
-        wrong = (start < 0) | (stop < start) | (stop * self._entry_bytes > size)
-        if wrong.any():
-            raise ShardError(
-                f"the row index of column {self._column.name!r} in {self._paths[int(shard[wrong][0])]} leads out of "
-                "its chunk; the file is damaged, write the dataset again"
-            )
+    def _check(self, start: Int64s, stop: Int64s, lengths: Int64s, entries: Int64s, places: Places) -> None:
+        """Raises ShardError if a row does not lie in its chunk, which has so many `entries`."""
+        signs = entries - stop
+        signs |= lengths
+        signs |= start
+        if int(signs.min()) < 0:
+            raise self._damaged(int(places.at(np.flatnonzero(signs < 0)[:1]).shard[0]))
+
+    def _damaged(self, shard: int) -> ShardError:
+        return ShardError(
+            f"the row index of column {self._column.name!r} in {self._paths[shard]} leads out of its chunk; the file "
+            "is damaged, write the dataset again"
+        )
 
     @property
     def _entry_bytes(self) -> int:
@@ -225,19 +262,21 @@ class _RawRagged(_Indexed):
     """Rows of different lengths: the row index says where each starts."""
 
     def __init__(self, column: Column, table: ChunkTable, manifest: Manifest) -> None:
-        super().__init__(column, table, manifest)
         assert column.dtype is not None and column.stored_dtype is not None
         self._dtype = column.dtype
         self._stored = np.dtype(column.stored_dtype).newbyteorder("<")
         self._width = STORED_WIDTH[column.stored_dtype]
+        super().__init__(column, table, manifest)
+        groups = np.diff(np.append(table.first, len(table.offset)))
+        self._behind = int((np.repeat(manifest.shards.bytes, groups) - table.offset - table.size).min())
 
     @property
     def _entry_bytes(self) -> int:
         return self._width
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
-        base, start, stop = self._spans(places, mapped)
-        found = ScatteredRagged(base + start * self._width, stop - start, self._stored, mapped.files)
+        address, lengths = self._spans(places, mapped)
+        found = ScatteredRagged(address, lengths, self._stored, mapped.files, self._behind, pool)
         if self._dtype == self._stored:
             return Gathered(found)
         return Gathered(Ragged(found.copied(pool).values.astype(self._dtype), found.offsets))
@@ -258,8 +297,7 @@ class _RawStrings(_Indexed):
     """Records of a 4-byte length and the bytes: two equal entries of the row index mean null."""
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
-        base, start, stop = self._spans(places, mapped)
-        return self._records(base + start, stop - start, mapped, pool)
+        return self._records(*self._spans(places, mapped), mapped, pool)
 
     @property
     def viewable(self) -> bool:

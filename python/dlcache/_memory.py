@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import weakref
 from collections import deque
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,13 @@ Bytes = npt.NDArray[np.uint8]
 
 ALIGNMENT = 64
 _HUGE_PAGE = 2 << 20
+_SMALL = 1 << 16
 _PAGE = 4096
 _LONG = 4096
 _PIECE_BYTES = 1 << 17
+_BLOCKS_BYTES = 1 << 18
+MASK_BYTES = 1 << 16
+"""The widest blocks of `copy_blocks_with_tails`."""
 
 
 class _Memory:
@@ -95,6 +100,26 @@ def _copy_blocks(starts: Int64s, out_starts: Int64s, out: Bytes, block: int) -> 
         slots[out_starts[at : at + piece]] = items[source[at : at + piece]]
 
 
+_ONES_THEN_ZEROS = np.repeat(np.array([255, 0], np.uint8), MASK_BYTES)
+
+
+def copy_blocks_with_tails(starts: Int64s, lengths: Int64s, width: int, out: Bytes) -> None:
+    """Copy `width` bytes (at most 64 KiB) from each of these addresses to `out`, one block after another, with zeros
+    from `lengths[i]` bytes on: a few NumPy calls, whatever the lengths are. All `width` bytes are read: they must be
+    there.
+    """
+    origin = int(starts.min())
+    starts = starts - origin
+    items = items_at(origin, int(starts.max()) + 1, void(width), 1)
+    masks = np.ndarray((MASK_BYTES + 1,), void(width), _ONES_THEN_ZEROS, 0, (1,))
+    ones = MASK_BYTES - lengths
+    piece = max(1, _BLOCKS_BYTES // width)
+    for at in range(0, len(starts), piece):
+        blocks, mask = items[starts[at : at + piece]], masks[ones[at : at + piece]]
+        end = at * width + blocks.nbytes
+        np.bitwise_and(blocks.view(np.uint8), mask.view(np.uint8), out=out[at * width : end])
+
+
 def touch_pages(starts: Int64s, lengths: Int64s) -> None:
     """Reads a byte of each page of these spans (of length 0 or more): what is not in memory is read from the disk, and
     other threads go on meanwhile."""
@@ -115,28 +140,32 @@ class BufferPool:
 
     A buffer comes back when the last view of it is gone, whoever held it: so memory that the consumer still has is
     never written over. At most `spare` bytes of free buffers are kept. Safe to share between threads.
+
+    New memory costs more than what is done in it: the system clears each page when it is first touched, and what is
+    given back to it is new again the next time.
     """
 
     def __init__(self, spare: int) -> None:
         self._spare = spare
-        self._free: deque[tuple[int, Any]] = deque()
+        self._free: dict[int, deque[tuple[int, Any]]] = {}
+        self._returns = count()
 
     @property
     def held(self) -> int:
         """Bytes of free buffers."""
-        return sum(room for room, _ in tuple(self._free))
+        return sum(room * len(free) for room, free in tuple(self._free.items()))
 
     def take(self, size: int) -> Bytes:
         """`size` bytes at an address that is a multiple of 64, with anything in them."""
-        if size < _HUGE_PAGE // 8:
+        if size < _SMALL:
             whole = np.empty(size + ALIGNMENT, np.uint8)
             start = -address_of(whole) % ALIGNMENT
             return whole[start : start + size]
-        room = -(-size // _HUGE_PAGE) * _HUGE_PAGE
-        owner = self._reuse(room) or _huge(room)
+        room = _room(size)
+        owner = self._reuse(room) or (_huge(room) if room >= _HUGE_PAGE else bytearray(room + ALIGNMENT))
         buffer = np.frombuffer(owner, np.uint8)
         weakref.finalize(buffer, _give_back, weakref.ref(self), room, owner).atexit = False
-        start = -address_of(buffer) % _HUGE_PAGE
+        start = -address_of(buffer) % (_HUGE_PAGE if room >= _HUGE_PAGE else ALIGNMENT)
         return buffer[start : start + size]
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -145,24 +174,25 @@ class BufferPool:
         return self.take(size).view(dtype).reshape(shape)
 
     def _reuse(self, room: int) -> Any:
-        for _ in range(len(self._free)):
-            try:
-                size, owner = self._free.pop()
-            except IndexError:
-                return None
-            if size == room:
-                return owner
-            self._free.appendleft((size, owner))
-        return None
+        try:
+            return self._free[room].pop()[1]
+        except (IndexError, KeyError):
+            return None
 
     def _return(self, room: int, owner: Any) -> None:
         if room <= self._spare:
-            self._free.append((room, owner))
+            self._free.setdefault(room, deque()).append((next(self._returns), owner))
         while self.held > self._spare:  # the one that nobody wanted for longest goes
             try:
-                self._free.popleft()
-            except IndexError:
+                min((free for free in tuple(self._free.values()) if free), key=lambda free: free[0][0]).popleft()
+            except (IndexError, ValueError):
                 return
+
+
+def _room(size: int) -> int:
+    """The size of the buffers that are used for `size` bytes: few different ones, so that each is often used again."""
+    step = _HUGE_PAGE if size > _HUGE_PAGE // 2 else 1 << (size - 1).bit_length() - 3
+    return -(-size // step) * step
 
 
 def _give_back(pool: weakref.ref[BufferPool], room: int, owner: Any) -> None:

@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ._errors import ColumnError, OptionError
-from ._memory import BufferPool, address_of, copy_spans, items_at
+from ._memory import MASK_BYTES, BufferPool, address_of, copy_blocks_with_tails, copy_spans, items_at
 
 Int64s = npt.NDArray[np.int64]
 Kind = Literal["array", "ragged", "text", "bytes", "object"]
+
+_MOST_PADDING = 3
+"""Rows are padded by reading on behind their ends if the result has at most so many times their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +89,34 @@ class Ragged:
 class ScatteredRagged(Ragged):
     """A Ragged whose rows still lie where they are stored: padding copies them once, from there.
 
-    starts: the address of each row. lengths: their elements. kind: the dtype. owner: what keeps that memory. `values`
-    is made when it is asked for, `offsets` too.
+    starts: the address of each row. lengths: their elements. kind: the dtype. owner: what keeps that memory. behind:
+    how many bytes at least may be read behind the end of any row. pool: for what is made of the rows. `values` is made
+    when it is asked for, `offsets` too.
     """
 
-    __slots__ = ("_kind", "_lengths", "_offsets", "_owner", "_starts", "_values")
+    __slots__ = ("_behind", "_kind", "_lengths", "_offsets", "_owner", "_pool", "_starts", "_values")
 
     _starts: Int64s
     _lengths: Int64s
     _kind: np.dtype[Any]
     _owner: Any
+    _behind: int
+    _pool: BufferPool | None
     _values: npt.NDArray[Any] | None
     _offsets: Int64s | None
 
-    def __init__(self, starts: Int64s, lengths: Int64s, kind: np.dtype[Any], owner: Any) -> None:
-        for name, value in (("_starts", starts), ("_lengths", lengths), ("_kind", kind), ("_owner", owner)):
+    def __init__(
+        self,
+        starts: Int64s,
+        lengths: Int64s,
+        kind: np.dtype[Any],
+        owner: Any,
+        behind: int = 0,
+        pool: BufferPool | None = None,
+    ) -> None:
+        known = {"_starts": starts, "_lengths": lengths, "_kind": kind, "_owner": owner}
+        for name, value in {**known, "_behind": behind, "_pool": pool, "_values": None, "_offsets": None}.items():
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "_values", None)
-        object.__setattr__(self, "_offsets", None)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -138,24 +151,40 @@ class ScatteredRagged(Ragged):
     def __getitem__(self, index: int | slice) -> Any:
         if not isinstance(index, slice) or index.step not in (None, 1) or self._values is not None:
             return super().__getitem__(index)
-        return ScatteredRagged(self._starts[index], self._lengths[index], self._kind, self._owner)
+        starts, lengths = self._starts[index], self._lengths[index]
+        return ScatteredRagged(starts, lengths, self._kind, self._owner, self._behind, self._pool)
 
     def to_padded(self, length: int | None = None, value: Any = 0) -> npt.NDArray[Any]:
         if self._values is not None:  # somebody may have changed them
             return super().to_padded(length, value)
         width = int(self._lengths.max(initial=0)) if length is None else length
-        return _padded(self._starts, self._lengths, width, value, self._kind)
+        return _padded(self._starts, self._lengths, width, value, self._kind, self._behind, self._pool)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Ragged, (self.values, self.offsets)
 
 
-def _padded(starts: Int64s, lengths: Int64s, length: int, value: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    out = np.full((len(starts), length), value, dtype) if value else np.zeros((len(starts), length), dtype)
-    lengths = np.minimum(lengths, length) * dtype.itemsize
-    first = np.arange(len(starts), dtype=np.int64) * (length * dtype.itemsize)
-    copy_spans(starts, lengths, out.reshape(-1).view(np.uint8), first)
-    return out
+def _padded(
+    starts: Int64s,
+    lengths: Int64s,
+    length: int,
+    value: Any,
+    dtype: np.dtype[Any],
+    behind: int = 0,
+    pool: BufferPool | None = None,
+) -> npt.NDArray[Any]:
+    """Rows at these addresses as one array [rows, length]. behind: how many bytes may be read behind each row."""
+    rows, width = len(starts), length * dtype.itemsize
+    sizes = np.minimum(lengths * dtype.itemsize, width)
+    if not value and pool is not None and rows and 0 < width <= MASK_BYTES:
+        read_behind = width - int(sizes.min())
+        if read_behind <= behind and width * rows <= _MOST_PADDING * int(sizes.sum()):
+            out = pool.take(rows * width)
+            copy_blocks_with_tails(starts, sizes, width, out)
+            return out.view(dtype).reshape(rows, length)
+    filled = np.full((rows, length), value, dtype) if value else np.zeros((rows, length), dtype)
+    copy_spans(starts, sizes, filled.reshape(-1).view(np.uint8), np.arange(rows, dtype=np.int64) * width)
+    return filled
 
 
 def copied(value: Value, pool: BufferPool) -> Value:
