@@ -7,11 +7,13 @@ error in one of them is raised in the consumer.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -108,37 +110,36 @@ class Pipeline:
             self._ahead.ask(self.source.upcoming(work))
         return self.source.batches(work, self._pool, self._files)
 
-    def _finish(self, work: Work, batches: list[dict[str, Value]]) -> tuple[list[_Sized], float]:
+    def _finished(self, work: Work, batch: dict[str, Value]) -> _Sized:
+        """The batch of one step, as it is delivered."""
         if self.transform is not None:
-            for number in range(len(batches)):
-                batches[number] = self.transform(Work(work.epoch, work.step + number, 1), batches[number])
-        found: list[_Sized] = []
-        for batch in batches:
-            rows = size = 0
-            for value in batch.values():
-                rows, size = len(value), size + size_of(value)
-            found.append((self.deliver(batch), rows, size))
-        return found, time.perf_counter()
+            batch = self.transform(work, batch)
+        rows = size = 0
+        for value in batch.values():
+            rows, size = len(value), size + size_of(value)
+        return self.deliver(batch), rows, size
 
     def _inline(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[_Sized]]]:
         for work in works:
             asked = time.perf_counter()
-            batches, _ = self._finish(work, self._gather(work))
+            job = _Job(work, partial(self._gather, work), self._finished)
+            job.help()
             self.metrics.consumer_wait_seconds += time.perf_counter() - asked
-            yield work, batches
+            yield work, job.batches()
 
     def _threaded(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[_Sized]]]:
-        gatherers = ThreadPoolExecutor(self.threads, "dlcache-gather")
-        transformers = ThreadPoolExecutor(self.transform_threads, "dlcache-transform") if self.transform else None
-        waiting: deque[tuple[Work, Future[tuple[list[_Sized], float]]]] = deque()
+        helpers = self.transform_threads if self.transform else 1
+        finishers, gatherers = ThreadPoolExecutor(self.threads, "dlcache-gather"), None
+        if self.transform is not None:
+            finishers = ThreadPoolExecutor(helpers, "dlcache-transform")
+            if helpers < self.threads:  # else there are threads enough: each one more waits for Python's lock
+                gatherers = ThreadPoolExecutor(self.threads, "dlcache-gather")
+        waiting: deque[tuple[_Job, list[Future[None]]]] = deque()
 
         def submit(work: Work) -> None:
-            if transformers is None:
-                future = gatherers.submit(lambda: self._finish(work, self._gather(work)))
-            else:
-                gathered = gatherers.submit(self._gather, work)
-                future = transformers.submit(lambda: self._finish(work, gathered.result()))
-            waiting.append((work, future))
+            gather = partial(self._gather, work)
+            job = _Job(work, gather if gatherers is None else gatherers.submit(gather).result, self._finished)
+            waiting.append((job, [finishers.submit(job.help) for _ in range(min(helpers, work.steps))]))
 
         todo = iter(works)
         since = time.perf_counter()
@@ -148,27 +149,76 @@ class Pipeline:
                 if len(waiting) >= self.depth:
                     break
             while waiting:
-                work, future = waiting.popleft()
+                job, helping = waiting.popleft()
                 asked = time.perf_counter()
-                batches, ready = future.result()
-                del future
+                for future in helping:
+                    future.result()
+                del helping
                 got = time.perf_counter()
                 self.metrics.consumer_wait_seconds += got - asked
-                self.metrics.reader_wait_seconds += max(0.0, asked - max(ready, since))
+                self.metrics.reader_wait_seconds += max(0.0, asked - max(job.ready, since))
                 since = got
+                work, batches = job.work, job.batches()
+                del job
                 following = next(todo, None)
                 if following is not None:
                     submit(following)
                 yield work, batches
         finally:
-            for pool in (transformers, gatherers):
-                if pool is not None:
-                    pool.shutdown(wait=False, cancel_futures=True)
+            pools = [pool for pool in (finishers, gatherers) if pool is not None]
+            for pool in pools:
+                pool.shutdown(wait=False, cancel_futures=True)
             if self.stop is not None:
                 self.stop()
-            for pool in (transformers, gatherers):
-                if pool is not None:
-                    pool.shutdown(wait=True)
+            for pool in pools:
+                pool.shutdown(wait=True)
+
+
+class _Job:
+    """The batches of one super-batch: gathered by the thread that is the first to help, finished one at a time by all
+    threads that help. ready: when the last one was finished.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        gather: Callable[[], list[dict[str, Value]]],
+        finish: Callable[[Work, dict[str, Value]], _Sized],
+    ) -> None:
+        self.work = work
+        self.ready = 0.0
+        self._gather: Callable[[], list[dict[str, Value]]] | None = gather
+        self._finish = finish
+        self._lock = threading.Lock()
+        self._todo: deque[tuple[int, dict[str, Value]]] = deque()
+        self._done: list[_Sized | None] = [None] * work.steps
+        self._error: tuple[int, BaseException] | None = None
+
+    def help(self) -> None:
+        """Finish batches until none is left."""
+        with self._lock:
+            gather, self._gather = self._gather, None
+            if gather is not None:
+                self._todo.extend(enumerate(gather()))
+        while self._todo and self._error is None:
+            try:
+                number, batch = self._todo.popleft()
+            except IndexError:
+                break
+            try:
+                self._done[number] = self._finish(Work(self.work.epoch, self.work.step + number, 1), batch)
+            except BaseException as error:
+                with self._lock:
+                    if self._error is None or number < self._error[0]:
+                        self._error = number, error
+            del batch
+        self.ready = time.perf_counter()
+
+    def batches(self) -> list[_Sized]:
+        """The finished batches, once all help has ended. Raises the error of the first one that has one."""
+        if self._error is not None:
+            raise self._error[1]
+        return [batch for batch in self._done if batch is not None]
 
 
 def size_of(value: Value) -> int:
