@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -41,6 +41,9 @@ class Process:
         self._lines: IO[bytes] = stream
         self._path = log
         self._pending = b""
+
+    def fileno(self) -> int:
+        return self._lines.fileno()
 
     def line(self) -> str:
         """The next line that it writes."""
@@ -141,15 +144,24 @@ def compile_faults(base: Path) -> Path:
     return classes
 
 
-class Driver:
-    """A Spark application: a driver in processes of its own."""
+def fault_settings(classes: Path, control: Path) -> dict[str, str]:
+    """The conf of an application that has `fault:` paths."""
+    return {
+        "spark.driver.extraClassPath": str(classes),
+        "spark.executor.extraClassPath": str(classes),
+        "spark.hadoop.fs.fault.impl": "FaultFileSystem",
+        "spark.hadoop.fs.fault.control": str(control),
+    }
 
-    def __init__(self, master: str, base: Path, classes: Path, control: Path, **conf: str) -> None:
+
+class Driver:
+    """A Spark application: a driver in processes of its own.
+
+    base: a folder for its files. more: of its environment. conf: of Spark.
+    """
+
+    def __init__(self, master: str, base: Path, more: Mapping[str, str], **conf: str) -> None:
         settings = {
-            "spark.driver.extraClassPath": str(classes),
-            "spark.executor.extraClassPath": str(classes),
-            "spark.hadoop.fs.fault.impl": "FaultFileSystem",
-            "spark.hadoop.fs.fault.control": str(control),
             "spark.driver.memory": "512m",
             "spark.executor.memory": "512m",
             "spark.executor.cores": "1",
@@ -163,10 +175,10 @@ class Driver:
             **conf,
         }
         command = [sys.executable, str(HERE / "_driver_script.py"), master, json.dumps(settings)]
-        self._process = Process(command, base / "driver.log", environment(), speaks=True)
+        self._process = Process(command, base / "driver.log", environment(**more), speaks=True)
 
     def __enter__(self) -> Driver:
-        assert self.answer()["ready"]
+        self.jvm: int = self.answer()["jvm"]
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -186,6 +198,10 @@ class Driver:
         self.ask(what, **arguments)
         return self.answer()
 
+    def fileno(self) -> int:
+        """For `select`: it can be read when there is an answer."""
+        return self._process.fileno()
+
     def kill(self) -> None:
         """SIGKILL to Python and to the JVM."""
         self._process.kill()
@@ -193,6 +209,43 @@ class Driver:
     def log(self) -> str:
         """All that it has logged."""
         return self._process._path.read_text(errors="replace")
+
+
+class Stopper:
+    """A debugger that holds a JVM in one very call; see Stopper.java for what a place is."""
+
+    def __init__(self, base: Path, *places: tuple[str, str, str, str]) -> None:
+        command = ["java", str(HERE / "faults" / "Stopper.java"), *(word for place in places for word in place)]
+        self._process = Process(command, base / "stopper.log", environment(), speaks=True)
+
+    def __enter__(self) -> Stopper:
+        address = self._process.line().removeprefix("listening ")
+        self.jvm_option = f"-agentlib:jdwp=transport=dt_socket,server=n,suspend=y,address={address}"
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.close()
+
+    def wait(self, driver: Driver) -> None:
+        """Until the driver, which has begun something, is held there."""
+        both: list[Process | Driver] = [self._process, driver]
+        ready = select.select(both, [], [], PATIENCE)[0]
+        assert ready == [self._process], f"it came through: {driver.answer() if ready else driver.log()}"
+        assert self._process.line() == "stopped"
+
+
+def ended(process: int) -> None:
+    """Waits until a process has gone, which is nobody's child here."""
+    try:
+        descriptor = os.pidfd_open(process)
+    except ProcessLookupError:
+        return
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        assert poll.poll(PATIENCE * 1000), f"process {process} does not end"
+    finally:
+        os.close(descriptor)
 
 
 class Faults:

@@ -6,15 +6,17 @@ import json
 import sys
 from pathlib import Path
 
+import pyspark
 from pyspark.sql import SparkSession
 
 import dlcache
 
+SPARK = ".".join(pyspark.__version__.split(".")[:2])
 base = Path(sys.argv[1])
 builder = (
     SparkSession.builder.master("local[2]")
     .appName("dlcache and Delta")
-    .config("spark.jars.packages", "io.delta:delta-spark_4.2_2.13:4.4.0")
+    .config("spark.jars.packages", f"io.delta:delta-spark_{SPARK}_2.13:4.4.0")
     .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
     .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
     .config("spark.sql.warehouse.dir", str(base / "warehouse"))

@@ -1,8 +1,12 @@
-"""A Spark application that does what it is told, for _cluster.py: `MASTER CONF`. One JSON line for each word of it."""
+"""A Spark application that does what it is told, for _cluster.py: `MASTER CONF`. One JSON line for each word of it.
+
+They alone are on its output: what the JVM prints there goes to the log.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -56,13 +60,16 @@ def attempt(function: Any, spark: SparkSession, command: dict[str, Any]) -> dict
 
 
 def main(master: str, conf: str) -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     builder = SparkSession.builder.master(master).appName("dlcache faults").config(map=json.loads(conf))
     spark = dlcache.configure(builder).getOrCreate()
     words = {"write": write, "several": several, "read": read, "executors": executors}
-    print(json.dumps({"ready": True}), flush=True)
+    jvm: Any = spark.sparkContext._jvm
+    print(json.dumps({"jvm": jvm.java.lang.ProcessHandle.current().pid()}), file=answers, flush=True)
     for line in sys.stdin:
         command = json.loads(line)
-        print(json.dumps(attempt(words[command["do"]], spark, command)), flush=True)
+        print(json.dumps(attempt(words[command["do"]], spark, command)), file=answers, flush=True)
     spark.stop()
 
 

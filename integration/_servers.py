@@ -1,6 +1,6 @@
 """Stores as their own processes: an S3-compatible server and HDFS, on ports that the operating system chooses.
 
-Their jars come from Maven once, into the cache directory of the build.
+Their jars come from Maven once, into the cache directory of the build: of the Hadoop that this Spark has.
 """
 
 from __future__ import annotations
@@ -25,13 +25,26 @@ SECONDS = 120
 ACCESS_KEY, SECRET_KEY = "local-identity", "local-credential"
 
 
+def hadoop_version() -> str:
+    """Of Hadoop's client in this Spark."""
+    (jar,) = (Path(pyspark.__file__).parent / "jars").glob("hadoop-client-api-*.jar")
+    return jar.stem.removeprefix("hadoop-client-api-")
+
+
+def s3a_puts_conditionally() -> bool:
+    """True if this Spark's Hadoop can publish to S3."""
+    return tuple(map(int, hadoop_version().split("."))) >= (3, 4, 2)
+
+
 def jars(profile: str) -> list[Path]:
     """The jars of a profile of `servers/pom.xml`."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dlcache-build"
-    folder = caches / f"{profile}-{hashlib.sha256(POM.read_bytes()).hexdigest()[:16]}"
+    told = hashlib.sha256(POM.read_bytes() + hadoop_version().encode())
+    folder = caches / f"{profile}-{told.hexdigest()[:16]}"
     if not folder.is_dir():
         partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-        command = ["mvn", "--quiet", "--batch-mode", "-f", str(POM), "-P", profile, "dependency:copy-dependencies"]
+        command = ["mvn", "--quiet", "--batch-mode", "-f", str(POM), "-P", profile]
+        command += [f"-Dhadoop.version={hadoop_version()}", "dependency:copy-dependencies"]
         subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True, stdin=subprocess.DEVNULL)
         with suppress(OSError):  # another run was faster
             partial.rename(folder)

@@ -5,7 +5,6 @@ all, and `gc` leaves nothing of what failed."""
 from __future__ import annotations
 
 import os
-import select
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,7 +53,7 @@ def faults(all_faults: parts.Faults) -> Iterator[parts.Faults]:
 def application(name: str, master: str, base: Path, classes: Path, faults: parts.Faults, **conf: str) -> parts.Driver:
     place = base / name
     place.mkdir()
-    return parts.Driver(master, place, classes, faults.control, **conf)
+    return parts.Driver(master, place, {}, **parts.fault_settings(classes, faults.control), **conf)
 
 
 @pytest.fixture(scope="module")
@@ -125,20 +124,6 @@ def overwrite(target: Target) -> dict[str, Any]:
     return {"first": NEW[0], "count": len(NEW), "path": target.uri, "mode": "overwrite"}
 
 
-def ended(process: int) -> None:
-    """Waits until a process has gone, which is nobody's child here."""
-    try:
-        descriptor = os.pidfd_open(process)
-    except ProcessLookupError:
-        return
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        assert poll.poll(parts.PATIENCE * 1000), f"process {process} does not end"
-    finally:
-        os.close(descriptor)
-
-
 def test_write_hit_append_and_read_where_executors_are_processes(driver: parts.Driver, tmp_path: Path) -> None:
     path = str(tmp_path / "plain")
     rows = {"first": 0, "count": 20, "path": path}
@@ -199,7 +184,7 @@ def test_the_driver_is_killed(
         victim.ask("write", **overwrite(target))
         hung = faults.hung()
         victim.kill()
-    ended(hung)  # the driver's JVM, or an executor, which ends when its driver is gone
+    parts.ended(hung)  # the driver's JVM, or an executor, which ends when its driver is gone
     expected = NEW if place == "after-publish" else OLD
     assert list((target.path / "_dlcache" / "leases").glob("*.json"))
     target.holds(expected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from integration import _servers
+from integration import _cluster, _servers
 from pyarrow import fs
 
 import dlcache
@@ -26,11 +27,13 @@ BUCKET = "bucket"
 
 @dataclass(frozen=True)
 class Place:
-    """Where datasets of these tests lie, as Spark and Python both call it, and what Python needs to get there."""
+    """Where datasets of these tests lie, as Spark and Python both call it, and what Python (options, environment) and
+    Spark (hadoop, a conf of its file systems) need to get there."""
 
     url: str
     options: Mapping[str, Any]
     environment: Mapping[str, str]
+    hadoop: Mapping[str, str]
 
     def files(self, path: str) -> list[str]:
         """The files of a dataset."""
@@ -47,15 +50,19 @@ def places(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
         )
         options = _s3_options(_servers.port_of(s3))
         fs.S3FileSystem(**options, allow_bucket_creation=True).create_dir(BUCKET)
-        _tell_spark(spark, options)
+        s3_conf = _s3_conf(options)
+        for name, value in s3_conf.items():
+            spark.sparkContext._jsc.hadoopConfiguration().set(name, value)
         _servers.wait_for_hdfs(hdfs, base / "hdfs")
         name_node = json.loads((base / "hdfs" / "details.json").read_text())["namenode_port"]
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("HADOOP_CONF_DIR", str(base / "hdfs"))
             yield {
-                "local": Place(str(base / "local"), {}, {}),
-                "s3": Place(f"s3a://{BUCKET}/datasets", options, _s3_environment(options)),
-                "hdfs": Place(f"hdfs://localhost:{name_node}/datasets", {}, {"HADOOP_CONF_DIR": str(base / "hdfs")}),
+                "local": Place(str(base / "local"), {}, {}, {}),
+                "s3": Place(f"s3a://{BUCKET}/datasets", options, _s3_environment(options), s3_conf),
+                "hdfs": Place(
+                    f"hdfs://localhost:{name_node}/datasets", {}, {"HADOOP_CONF_DIR": str(base / "hdfs")}, {}
+                ),
             }
 
 
@@ -78,9 +85,8 @@ def _s3_environment(options: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _tell_spark(spark: Any, options: Mapping[str, Any]) -> None:
-    conf = spark.sparkContext._jsc.hadoopConfiguration()
-    settings = {
+def _s3_conf(options: Mapping[str, Any]) -> dict[str, str]:
+    return {
         "fs.s3a.endpoint": f"http://{options['endpoint_override']}",
         "fs.s3a.endpoint.region": options["region"],
         "fs.s3a.path.style.access": "true",
@@ -89,13 +95,17 @@ def _tell_spark(spark: Any, options: Mapping[str, Any]) -> None:
         "fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         f"fs.s3a.bucket.{BUCKET}-without.create.conditional.enabled": "false",
     }
-    for name, value in settings.items():
-        conf.set(f"{name}", value)
 
 
 @pytest.fixture(params=["local", "s3", "hdfs"])
 def place(request: pytest.FixtureRequest, places: dict[str, Place]) -> Place:
-    return places[request.param]
+    return _place(request.param, places)
+
+
+def _place(name: str, places: dict[str, Place]) -> Place:
+    if name == "s3" and not _servers.s3a_puts_conditionally():
+        pytest.skip(f"S3A puts conditionally from Hadoop 3.4.2 on, and this Spark has {_servers.hadoop_version()}")
+    return places[name]
 
 
 def _rows(spark: Any, start: int, stop: int) -> Any:
@@ -254,3 +264,77 @@ def test_refused_credentials_are_an_error_without_the_secret(places: dict[str, P
     assert "a-wrong-secret-key" not in str(refused.value)
     with pytest.raises(dlcache.StorageError, match="bucket"):
         dlcache.load("s3a://no-such-bucket/x", storage_options=places["s3"].options)
+
+
+# The calls in which a publication of version 2 is made, or thrown in, and the first ones behind it.
+MANIFEST = f"{2:020d}.json"
+NIO = "java.nio.file.Files"
+LINK = (NIO, "createLink", MANIFEST)
+NO_LINKS = (*LINK, "java.lang.UnsupportedOperationException")
+RENAME = ("org.apache.hadoop.fs.FileContext", "rename", MANIFEST)
+PUT = ("org.apache.hadoop.fs.s3a.WriteOperationHelper", "putObject", MANIFEST)
+TEMPORARY, CLAIM, LEASE = r"\.[0-9a-f-]{36}\.tmp", rf"\.{MANIFEST}\.claim", "leases/.*"
+
+
+@pytest.mark.parametrize(
+    ("where", "calls", "published", "left"),
+    [
+        ("local", [(*LINK, "stop")], False, [TEMPORARY]),
+        ("local", [(*LINK, "pass"), (NIO, "deleteIfExists", ".tmp", "stop")], True, [TEMPORARY]),
+        ("local", [NO_LINKS, (NIO, "move", MANIFEST, "stop")], False, [TEMPORARY, CLAIM]),
+        ("local", [NO_LINKS, (NIO, "deleteIfExists", ".claim", "stop")], True, [CLAIM]),
+        ("hdfs", [(*RENAME, "stop")], False, [TEMPORARY]),
+        (
+            "hdfs",
+            [(*RENAME, "pass"), ("org.apache.hadoop.hdfs.DistributedFileSystem", "delete", ".tmp", "stop")],
+            True,
+            [],
+        ),
+        ("s3", [(*PUT, "stop")], False, []),
+    ],
+    ids=["link", "linked", "move under a claim", "moved under a claim", "rename", "renamed", "put"],
+)
+def test_a_driver_is_killed_in_the_call_that_publishes(
+    where: str,
+    calls: list[tuple[str, str, str, str]],
+    published: bool,
+    left: list[str],
+    spark: Any,
+    places: dict[str, Place],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    """It is stopped by a debugger in that call, and killed there."""
+    place = _place(where, places)
+    path = f"{place.url}/killed {request.node.callspec.id}"
+    dlcache.cache(_rows(spark, 0, 20), path, progress=False, storage_options=place.options)
+    conf = {f"spark.hadoop.{name}": value for name, value in place.hadoop.items()}
+    conf["spark.hadoop.fs.defaultFS"] = "file:///"  # not what the servers' HADOOP_CONF_DIR says
+    with _cluster.Stopper(tmp_path, *calls) as stopper:
+        conf |= {"spark.driver.extraJavaOptions": stopper.jvm_option, "spark.jars": spark.conf.get("spark.jars")}
+        with _cluster.Driver("local[1]", tmp_path, place.environment, **conf) as victim:
+            victim.ask("write", first=1000, count=8, partitions=1, path=path, mode="overwrite")
+            stopper.wait(victim)
+            victim.kill()
+            _cluster.ended(victim.jvm)
+
+    def load(version: int | None = None) -> dlcache.Dataset:
+        return dlcache.load(path, version=version, storage_options=place.options)
+
+    old, new = list(range(20)), list(range(1000, 1008))
+    assert _ids(load()) == (new if published else old)
+    assert _ids(load(version=1)) == old
+    manifests = [f"{version:020d}\\.json" for version in ([1, 2] if published else [1])]
+    folder = sorted(name.removeprefix("_dlcache/") for name in place.files(path) if name.startswith("_dlcache/"))
+    patterns = [*manifests, *left, LEASE]
+    assert len(folder) == len(patterns)
+    assert all(any(re.fullmatch(pattern, name) for pattern in patterns) for name in folder), folder
+
+    dlcache.gc(path, retention=0, grace=0, storage_options=place.options)
+    dataset = load()
+    assert _ids(dataset) == (new if published else old)
+    assert sorted(place.files(path)) == sorted(
+        [f"_dlcache/{dataset.version:020d}.json", *dataset.manifest.shards.paths]
+    )
+    again = dlcache.cache(_rows(spark, 0, 5), path, mode="overwrite", progress=False, storage_options=place.options)
+    assert (again.version, _ids(again)) == (dataset.version + 1, list(range(5)))
