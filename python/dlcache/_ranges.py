@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterable
-from typing import Any
 
 import numpy as np
 
 from ._errors import ShardError
+from ._footer import parse_footer
 from ._manifest import Manifest
 
 Range = tuple[int, int]
@@ -74,31 +74,20 @@ def footer_bytes(tail: bytes, size: int, where: str) -> int:
 
 def footer_ranges(footer: bytes, manifest: Manifest, columns: Iterable[int], size: int, where: str) -> list[Range]:
     """The chunks of these columns, with their pages' headers, as a file's footer has them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
-    except (pa.ArrowException, OSError, ValueError) as error:
+        groups = parse_footer(footer)
+    except ValueError as error:
         raise ShardError(f"the Parquet footer of {where} cannot be read: {error}; write the dataset again") from error
     names = [manifest.columns[number].name for number in columns]
-    ranges: list[Range] = []
-    for group in range(metadata.num_row_groups):
-        row_group = metadata.row_group(group)
-        for leaf in range(row_group.num_columns):
-            chunk = row_group.column(leaf)
-            if any(chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.") for name in names):
-                ranges.append(_chunk_range(chunk))
+    ranges = [
+        (chunk.start, chunk.compressed)
+        for group in groups
+        for chunk in group.chunks
+        if any(chunk.path == name or chunk.path.startswith(f"{name}.") for name in names)
+    ]
     if any(start < 0 or count < 0 or start + count > size for start, count in ranges):
         raise ShardError(f"the Parquet footer of {where} names bytes outside of the file; write the dataset again")
     return ranges
-
-
-def _chunk_range(chunk: Any) -> Range:
-    start = chunk.data_page_offset
-    if chunk.has_dictionary_page and chunk.dictionary_page_offset:
-        start = min(start, chunk.dictionary_page_offset)
-    return int(start), int(chunk.total_compressed_size)
 
 
 def merged(ranges: Iterable[Range], gap: int = GAP_BYTES) -> list[Range]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import IO, Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from ._errors import ShardError
 from ._fetch import fetch_whole
+from ._footer import FooterGroup, parse_footer
 from ._manifest import Column, Manifest, parse
 from ._store import MANIFESTS, Store, manifest_name
 
@@ -134,9 +135,10 @@ def _parquet_problems(source: Any, manifest: Manifest, number: int, pages: bool)
     import pyarrow.parquet as pq
 
     try:
+        groups = parse_footer(_footer_of(source))
         with pq.ParquetFile(source, page_checksum_verification=pages) as file:
-            yield from _footer_problems(file.metadata, manifest, number)
-            for group in range(file.metadata.num_row_groups if pages else 0):
+            yield from _footer_problems(groups, manifest, number)
+            for group in range(len(groups) if pages else 0):
                 try:
                     file.read_row_group(group)
                 except (pa.ArrowException, OSError) as error:
@@ -145,18 +147,28 @@ def _parquet_problems(source: Any, manifest: Manifest, number: int, pages: bool)
         yield f"its Parquet footer cannot be read: {error}"
 
 
-def _footer_problems(footer: Any, manifest: Manifest, number: int) -> Iterator[str]:
+def _footer_of(source: str | IO[bytes]) -> bytes:
+    """Raises ValueError."""
+    with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 8))
+        length = int.from_bytes(file.read(4), "little")
+        if length > size - 8:
+            raise ValueError("it is longer than the file")
+        file.seek(size - 8 - length)
+        return file.read(length)
+
+
+def _footer_problems(groups: Sequence[FooterGroup], manifest: Manifest, number: int) -> Iterator[str]:
     shards = manifest.shards
     rows, each = int(shards.rows[number]), int(shards.row_group_rows[number])
     expected = [min(each, rows - start) for start in range(0, rows, each)]
-    actual = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+    actual = [group.rows for group in groups]
     if actual != expected:
         yield f"its row groups have {_short(actual)} rows, and the manifest says {_short(expected)}"
         return
-    for group in range(len(actual)):
-        row_group = footer.row_group(group)
-        chunks = [row_group.column(leaf) for leaf in range(row_group.num_columns)]
-        leaves = {chunk.path_in_schema: chunk for chunk in chunks}
+    for group, its in enumerate(groups):
+        leaves = {chunk.path: chunk for chunk in its.chunks}
         for column, table in zip(manifest.columns, manifest.chunks, strict=True):
             entry = int(table.find(np.array([number]), np.array([group]))[0])
             if entry < 0:
@@ -165,11 +177,10 @@ def _footer_problems(footer: Any, manifest: Manifest, number: int) -> Iterator[s
             where = f"column {column.name!r} of row group {group}"
             if chunk is None:
                 yield f"{where} is not in the footer"
-            elif chunk.total_compressed_size != chunk.total_uncompressed_size:
-                # Not `chunk.compression`: PyArrow ends the process where a damaged footer names a codec that is none.
+            elif chunk.compressed != chunk.uncompressed:
                 yield f"{where} is raw in the manifest, and compressed in the footer"
             else:
-                start = chunk.data_page_offset + chunk.total_compressed_size - int(table.size[entry])
+                start = chunk.data + chunk.compressed - int(table.size[entry])
                 if start != int(table.offset[entry]):
                     yield f"the values of {where} are at byte {start}, and the manifest says {int(table.offset[entry])}"
 
