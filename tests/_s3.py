@@ -45,6 +45,7 @@ class S3:
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
+    parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     fail_every: int = 0
     stall_every: int = 0
@@ -128,6 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         url = urlsplit(self.path)
+        query = parse_qs(url.query, keep_blank_values=True)
         bucket, _, key = unquote(url.path).lstrip("/").partition("/")
         body = self._body()
         asked = re.fullmatch(r"bytes=([0-9]+)-([0-9]+)", self.headers.get("Range", ""))
@@ -142,6 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if bucket != BUCKET:
             self._answer(404, b"<Error><Code>NoSuchBucket</Code><Message>The bucket does not exist.</Message></Error>")
+        elif "uploads" in query or "uploadId" in query:
+            self._upload(key, body, query)
         elif self.command == "PUT":
             self.s3.objects[key] = body
             self._answer(200, b"")
@@ -153,11 +157,29 @@ class _Handler(BaseHTTPRequestHandler):
                 self.s3.objects.pop(name, None)
             self._answer(200, b"<DeleteResult></DeleteResult>")
         elif not key and self.command == "GET":
-            self._answer(200, self._listing(parse_qs(url.query, keep_blank_values=True)))
+            self._answer(200, self._listing(query))
         else:
             self._object(key, first, last)
 
     do_GET = do_HEAD = do_PUT = do_DELETE = do_POST = _handle  # noqa: N815
+
+    def _upload(self, key: str, body: bytes, query: dict[str, list[str]]) -> None:
+        """An upload in parts, which older versions of PyArrow make of small files too."""
+        parts = self.s3.parts.setdefault(key, {})
+        if "partNumber" in query:
+            parts[int(query["partNumber"][0])] = body
+            self._answer(200, b"")
+        elif self.command == "DELETE":
+            del self.s3.parts[key]
+            self._answer(204, b"")
+        elif "uploads" in query:
+            parts.clear()
+            result = "InitiateMultipartUploadResult"
+            self._answer(200, f"<{result}><UploadId>{len(self.s3.parts)}</UploadId></{result}>".encode())
+        else:
+            self.s3.objects[key] = b"".join(parts[number] for number in sorted(parts))
+            result = "CompleteMultipartUploadResult"
+            self._answer(200, f"<{result}><ETag>&quot;x&quot;</ETag></{result}>".encode())
 
     def _object(self, key: str, first: int | None, last: int | None) -> None:
         data = b"" if not key else self.s3.objects.get(key)
