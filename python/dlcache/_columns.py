@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +21,9 @@ from ._values import Ragged, Scattered, ScatteredRagged, Strings, Value, concate
 
 Int64s = npt.NDArray[np.int64]
 
-_UNIT = 512
+_LEAST_PART = 512
+_MOST_APART = 1 << 30
+"""Of the addresses of two shards: it takes address space, and no memory."""
 _WIDE = 1 << 15
 _LONG = 1 << 10
 
@@ -46,6 +49,23 @@ class ColumnReader(Protocol):
     def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None: ...
 
 
+def row_alignment(manifest: Manifest) -> int:
+    """The address, as a multiple of which each shard should be mapped, so that the raw chunks of all columns are a
+    multiple of their rows' widths apart: a multiple of the page size. The widest rows matter most, where it would be
+    too large for all."""
+    multiple = mmap.PAGESIZE
+    widths = set()
+    for column, table in zip(manifest.columns, manifest.chunks, strict=True):
+        if column.storage in ("scalar", "tensor") and column.stored_dtype not in (None, "bit") and table.all_raw:
+            width = column.elements * STORED_WIDTH[column.stored_dtype]
+            if len(table.offset) and not (table.offset % width).any():
+                widths.add(width)
+    for width in sorted(widths, reverse=True):
+        if math.lcm(multiple, width) <= _MOST_APART:
+            multiple = math.lcm(multiple, width)
+    return multiple
+
+
 def column_reader(manifest: Manifest, number: int, decoder: Decoder) -> ColumnReader:
     """The fastest reader that is right for all chunks of a column."""
     column, table = manifest.columns[number], manifest.chunks[number]
@@ -60,12 +80,27 @@ def column_reader(manifest: Manifest, number: int, decoder: Decoder) -> ColumnRe
     return _RawFixed(column, table)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Items:
+    """The memory of all mapped shards as one array, with an item each `stride` bytes.
+
+    generation: of the addresses. parts: the items that a row is made of. first: for each row group the number of the
+    item that row 0 of the dataset would begin with, if it lay in that group.
+    """
+
+    generation: int
+    array: npt.NDArray[Any]
+    stride: int
+    parts: int
+    first: Int64s
+
+
 class _RawFixed:
     """Rows of one width: one `take` over the memory of all shards.
 
-    Rows are taken into a reused buffer in units: of the whole width, where all chunks lie at multiples of it (or there
-    is one chunk), or of 512 bytes, where width and chunks are multiples of that. Otherwise one byte is the unit of
-    address, and rows are taken as a whole into new memory.
+    Rows are taken into a reused buffer as they are, where all chunks in memory are a multiple of their width apart (see
+    `row_alignment`), or in parts of at least 512 bytes, where chunks are a multiple of those apart. Otherwise one byte
+    is the unit of address, and rows are taken into new memory.
     """
 
     def __init__(self, column: Column, table: ChunkTable) -> None:
@@ -74,33 +109,26 @@ class _RawFixed:
         self._stored = np.dtype(column.stored_dtype).newbyteorder("<")
         self._dtype, self._tail = column.dtype, column.shape or ()
         self._width = column.elements * self._stored.itemsize
-        common = math.gcd(int(np.bitwise_or.reduce(table.offset)), _UNIT)
-        if len(table.offset) == 1 or common % self._width == 0:
-            self._unit = self._width
-        else:
-            self._unit = _UNIT if common == _UNIT and self._width % _UNIT == 0 else 1
-        self._step = self._width if self._unit == 1 else self._width // self._unit
-        self._item = void(self._width if self._unit == 1 else self._unit)
-        self._memory: tuple[int, npt.NDArray[Any], Int64s] | None = None
+        self._known: _Items | None = None
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
-        rows, unit, width = len(places), self._unit, self._width
-        if unit == 1 and width >= _WIDE:
+        rows, width = len(places), self._width
+        items = self._items(mapped, places.groups)
+        if items.stride == 1 and width >= _WIDE:
             return self._gather_wide(places, mapped, pool)
-        items, origins = self._mapped_items(mapped, places.groups)
-        items_of_row = 1 if unit == 1 else self._step
-        index = places.derived((self, mapped.generation), items_of_row, lambda whole: self._index(whole, origins))
-        if unit == 1:
-            return self._gathered(items[index].view(self._stored), rows)
+        index = places.derived((self, mapped.generation), items.parts, lambda whole: self._index(whole, items))
+        if items.stride == 1:
+            return self._gathered(items.array[index].view(self._stored), rows)
         taken = pool.take(rows * width)
-        items.take(index, out=taken.view(self._item), mode="clip")
+        items.array.take(index, out=taken.view(items.array.dtype), mode="clip")
         return self._gathered(taken.view(self._stored), rows)
 
-    def _index(self, places: Places, origins: Int64s) -> Int64s:
+    def _index(self, places: Places, items: _Items) -> Int64s:
         """The numbers of the items that these rows are made of."""
-        index = origins.take(places.group)
-        index += places.ids if self._step == 1 else places.ids * self._step
-        return _runs(index, self._step) if self._unit > 1 and self._step > 1 else index
+        apart = self._width // items.stride
+        index = items.first.take(places.group)
+        index += places.ids if apart == 1 else places.ids * apart
+        return index if items.parts == 1 else _runs(index, items.parts)
 
     def _gather_wide(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
         """Rows so wide that they are copied in blocks."""
@@ -127,21 +155,22 @@ class _RawFixed:
             part = part.astype(self._dtype)
         return part.reshape(stop - start, *self._tail)
 
-    def _mapped_items(self, mapped: Mapped, groups: RowGroups) -> tuple[npt.NDArray[Any], Int64s]:
-        """The items of all mapped shards as one array, and for each row group the index in it that row 0 of the
-        dataset would have, if it lay in that group."""
-        known = self._memory
-        if known is not None and known[0] == mapped.generation:
-            return known[1], known[2]
+    def _items(self, mapped: Mapped, groups: RowGroups) -> _Items:
+        known = self._known
+        if known is not None and known.generation == mapped.generation:
+            return known
         address = mapped.addresses[groups.shard] + self._table.offset
         there = mapped.addresses[groups.shard] != 0
         origin = int(address[there].min())
         end = int((address + self._table.size)[there].max())
-        count = max(1, (end - origin - self._item.itemsize) // self._unit + 1)
-        origins = np.where(there, (address - origin) // self._unit, 0) - groups.first[:-1] * self._step
-        items = items_at(origin, count, self._item, self._unit)
-        self._memory = (mapped.generation, items, origins)
-        return items, origins
+        apart = math.gcd(int(np.gcd.reduce(address[there] - origin)), self._width)
+        stride = apart if apart == self._width or apart >= _LEAST_PART else 1
+        item = void(stride if stride > 1 else self._width)
+        array = items_at(origin, max(1, (end - origin - item.itemsize) // stride + 1), item, stride)
+        first = np.where(there, (address - origin) // stride, 0) - groups.first[:-1] * (self._width // stride)
+        parts = self._width // stride if stride > 1 else 1
+        self._known = items = _Items(mapped.generation, array, stride, parts, first)
+        return items
 
 
 def _runs(starts: Int64s, length: int) -> Int64s:

@@ -8,8 +8,10 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ from ._checks import Verify, check_shard
 from ._errors import ShardError, StorageError
 from ._fetch import CONNECTIONS, RemoteShards
 from ._manifest import Shards
+from ._mapping import map_at_multiple
 from ._memory import address_of
 from ._store import Store, missing_shard, wrong_size
 from ._values import Ragged, Value
@@ -32,6 +35,7 @@ _AHEAD = 3
 
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
+_Memory = TypeVar("_Memory", Bytes, mmap.mmap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,11 @@ class ShardMaps:
         limit: int | None = None,
         fetched: RemoteShards | None = None,
         verify: Verify = "open",
+        multiple: int = _PAGE,
     ) -> None:
-        """fetched: the shards where they are not local."""
+        """fetched: the shards where they are not local. multiple: of which the addresses of shards should be."""
         self._store, self._shards, self._fetched = store, shards, fetched
+        self._multiple = multiple
         self._verify: Verify = "off" if fetched is not None and fetched.parts is not None else verify
         self._checked: set[int] = set()
         self.limit = limit or min(_file_limit(), _file_limit() if fetched is None else fetched.limit)
@@ -149,28 +155,29 @@ class ShardMaps:
         """The bytes of one shard, read-only."""
         return self.require(np.array([shard])).files[0]
 
-    def open(self, shard: int, *, private: bool = False) -> Bytes:
-        """The bytes of `map`, as an array."""
-        return np.frombuffer(self.map(shard, private=private), np.uint8)
+    def open(self, shard: int) -> Bytes:
+        """A new mapping of a shard, read-only, where its rows should lie. Raises as `open_private` does."""
+        return self._mapped(shard, lambda descriptor, size: map_at_multiple(descriptor, size, self._multiple))
 
-    def map(self, shard: int, *, private: bool) -> mmap.mmap:
-        """A new mapping of a shard. A private one is writable, and what is written stays in it alone: neither the file
-        nor another mapping sees it. Raises ShardError if the file is missing or has not the length it should have, or
-        at its first mapping if it does not pass the check that was asked for."""
+    def open_private(self, shard: int) -> mmap.mmap:
+        """A new mapping of a shard that is writable: what is written stays in it alone, neither the file nor another
+        mapping sees it. Raises ShardError if the file is missing or has not the length it should have, or at its first
+        mapping if it does not pass the check that was asked for."""
+        return self._mapped(shard, lambda descriptor, size: mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY))
+
+    def _mapped(self, shard: int, map_: Callable[[int, int], _Memory]) -> _Memory:
         size = int(self._shards.bytes[shard])
         descriptor = self._descriptor(shard, size)
+        where = self._store.shard(self._shards.paths[shard])
         try:
-            access = mmap.ACCESS_COPY if private else mmap.ACCESS_READ
-            mapped = mmap.mmap(descriptor, size, access=access)
+            mapped = map_(descriptor, size)
         except OSError as error:
-            where = self._store.shard(self._shards.paths[shard])
             raise StorageError(
                 f"cannot map {where}: {error}. {len(self._files)} shards are mapped; a higher `ulimit -n` allows more"
             ) from error
         finally:
             os.close(descriptor)
         if shard not in self._checked:
-            where = self._store.shard(self._shards.paths[shard])
             check_shard(np.frombuffer(mapped, np.uint8), where, int(self._shards.crc32[shard]), self._verify)
             self._checked.add(shard)
         return mapped
@@ -249,7 +256,7 @@ class PrivateMaps:
         try:
             return self._lend(shard, self._free.setdefault(shard, deque()).pop(), used=True)
         except IndexError:
-            return self._lend(shard, self._maps.map(shard, private=True), used=False)
+            return self._lend(shard, self._maps.open_private(shard), used=False)
 
     def _lend(self, shard: int, owner: mmap.mmap, *, used: bool) -> Lent:
         file = np.frombuffer(owner, np.uint8)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import Verify
-from ._columns import ColumnReader, Gathered, column_reader, concatenate_gathered, empty, take_gathered
+from ._columns import ColumnReader, Gathered, column_reader, concatenate_gathered, empty, row_alignment, take_gathered
 from ._decode import Decoder
 from ._fetch import RemoteShards
 from ._manifest import Manifest, Shards
@@ -57,7 +57,7 @@ class ShardReader:
         verify: Verify = "open",
     ) -> None:
         self.manifest = manifest
-        self.maps = ShardMaps(store, manifest.shards, fetched=fetched, verify=verify)
+        self.maps = ShardMaps(store, manifest.shards, fetched=fetched, verify=verify, multiple=row_alignment(manifest))
         self.pool = BufferPool(SPARE_BYTES)
         self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)

@@ -105,7 +105,7 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
     crc.update(page.data, page.from, length)
     val levels = page.valuesFrom - page.from
     if (page.raw) {
-      val alignment = if (length - levels >= ShardFile.LargeBytes) ShardFile.LargeAlignment else ShardFile.Alignment
+      val alignment = ShardFile.alignment(length - levels, rows)
       pad(out.getPos + headerBytes(length, page.valueCount, crc.getValue) + levels, alignment)
     }
     out.announce(page.data, page.from, length, crc.getValue)
@@ -143,9 +143,9 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
     at
   }
 
-  /** Writes as many zeros as bring what would lie at `position` to a multiple of `alignment`, a power of two. */
+  /** Writes as many zeros as bring what would lie at `position` to a multiple of `alignment`. */
   private def pad(position: Long, alignment: Int): Unit =
-    out.write(ShardFile.Zeros, 0, (-position & (alignment - 1)).toInt)
+    out.write(ShardFile.Zeros, 0, Math.floorMod(-position, alignment.toLong).toInt)
 
   /** How long the page header will be: it depends on the sizes and on the checksum, which are of variable length. */
   private def headerBytes(length: Int, valueCount: Int, crc: Long): Int = {
@@ -172,10 +172,20 @@ private[shard] object ShardFile {
 
   val Alignment = 64
 
-  /** Of the values of large chunks: rows of a multiple of so many bytes are gathered in blocks of that size. */
-  val LargeAlignment = 512
+  /** Of the values of large chunks, where their rows are of no use. */
+  private val LargeAlignment = 512
   private val LargeBytes = 1 << 16
-  private val Zeros = new Array[Byte](LargeAlignment)
+  private val MostAlignment = 1 << 16
+  private val Zeros = new Array[Byte](MostAlignment)
+
+  /** Of which number the start of so many bytes of values is a multiple: of the width of a row too, where all rows have
+    * one. Then readers see the rows of all row groups as one array.
+    */
+  private[shard] def alignment(bytes: Int, rows: Int): Int = {
+    val width = if (rows > 0 && bytes % rows == 0) bytes / rows else 0
+    val both = if (width > 0) width / BigInt(width).gcd(Alignment).toLong * Alignment else Long.MaxValue
+    if (both <= MostAlignment) both.toInt else if (bytes >= LargeBytes) LargeAlignment else Alignment
+  }
 
   /** With the permissions of the process's umask. Hadoop's local file system would set others, which may be wider. */
   private def createLocally(file: File): FSDataOutputStream = {

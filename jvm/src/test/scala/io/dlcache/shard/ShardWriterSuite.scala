@@ -297,13 +297,32 @@ class ShardWriterSuite extends ShardTest {
     assert(one.summary.rowGroupRows == 1003 && footer(one).getBlocks.size == 1)
   }
 
-  test("the values of large chunks lie at multiples of 512, of others at multiples of 64") {
-    val data = spark.range(0, 30000, 1, 1).selectExpr("cast(id as int) i", "id l", "cast(id as string) s", "id = 1 b")
-    val shard = write(data, None, ShardOptions(400 << 10))
-    val chunks = shard.summary.chunks.flatMap(_.toSeq.flatten)
-    assert(chunks.exists(_.valuesBytes >= (64 << 10)) && chunks.exists(_.valuesBytes < (64 << 10)))
-    chunks.foreach(chunk => assert(chunk.valuesOffset % (if (chunk.valuesBytes >= (64 << 10)) 512 else 64) == 0))
+  test("values start at multiples of 64 and of their rows' width") {
+    val data = spark.range(0, 30000, 1, 1).selectExpr(
+      "id l",
+      "array(id, id, -id) three",
+      "array_repeat(cast(id as float), 192) wide",
+      "cast(id as string) s",
+      "id = 1 b"
+    )
+    val shard = write(data, None, ShardOptions(4 << 20))
+    val widths = Seq(8, 24, 768)
+    val chunks = shard.summary.chunks.map(_.toSeq.flatten)
+    chunks.zip(widths).foreach { case (ofColumn, width) =>
+      assert(ofColumn.size > 5 && ofColumn.forall(_.valuesOffset % width == 0))
+    }
+    assert(chunks.flatten.forall(_.valuesOffset % 64 == 0))
     assert(shard.read.collect().toSet == data.collect().toSet)
+  }
+
+  test("a width that has a large common multiple with 64 counts for nothing") {
+    assert(ShardFile.alignment(400 * 7, 7) == 1600)
+    assert(ShardFile.alignment(3072 * 7, 7) == 3072)
+    assert(ShardFile.alignment(4004, 1) == 64064)
+    assert(ShardFile.alignment(150528 * 7, 7) == 512)
+    assert(ShardFile.alignment(65540, 1) == 512)
+    assert(ShardFile.alignment(5000, 3) == 64)
+    assert(ShardFile.alignment(0, 3) == 64 && ShardFile.alignment(0, 0) == 64)
   }
 
   private def footer(shard: Written) = {

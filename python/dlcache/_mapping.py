@@ -1,0 +1,76 @@
+"""Files mapped at addresses that are multiples of more than a page.
+
+Python's `mmap` leaves the address to the kernel. Here the C library's is called: it reserves address space, in which
+there is a multiple of the number asked for, puts the file there, and gives back the rest.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+import weakref
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+
+_MAP_FIXED = 0x10  # of Linux on all its platforms but for Alpha, MIPS and PA-RISC
+_PROT_NONE = 0
+_FAILED = ctypes.c_void_p(-1).value
+
+
+def map_at_multiple(descriptor: int, size: int, multiple: int) -> Bytes:
+    """The first `size` bytes of a file, read-only, until the last view of them is gone. Their address is a multiple of
+    `multiple`, itself one of the page size, on 64-bit Linux; elsewhere, and where address space is limited, of the page
+    size. Raises OSError if the file cannot be mapped."""
+    if multiple > mmap.PAGESIZE and _LIBRARY is not None:
+        address = _place(_LIBRARY, descriptor, size, multiple)
+        if address is not None:
+            return np.asarray(_Mapping(_LIBRARY, address, size))
+    return np.frombuffer(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ), np.uint8)
+
+
+class _Mapping:
+    """Mapped memory, given back when nothing refers to it any more."""
+
+    __slots__ = ("__array_interface__", "__weakref__")
+
+    def __init__(self, library: Any, address: int, size: int) -> None:
+        self.__array_interface__ = {"version": 3, "data": (address, True), "shape": (size,), "typestr": "|u1"}
+        weakref.finalize(self, library.munmap, address, size).atexit = False
+
+
+def _place(library: Any, descriptor: int, size: int, multiple: int) -> int | None:
+    """Where a file was mapped; None if there is no address space for that."""
+    room = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+    reserved = library.mmap(None, room + multiple, _PROT_NONE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+    if reserved == _FAILED:
+        return None
+    address = -(-reserved // multiple) * multiple
+    placed: int = library.mmap(address, size, mmap.PROT_READ, mmap.MAP_SHARED | _MAP_FIXED, descriptor, 0)
+    error = ctypes.get_errno()
+    end = reserved + room + multiple
+    if placed == _FAILED:
+        library.munmap(reserved, room + multiple)
+        raise OSError(error, os.strerror(error))
+    for start, stop in ((reserved, address), (address + room, end)):
+        if stop > start:
+            library.munmap(start, stop - start)
+    return placed
+
+
+def _library() -> Any:
+    if sys.platform != "linux" or ctypes.sizeof(ctypes.c_void_p) != 8:
+        return None
+    library = ctypes.CDLL(None, use_errno=True)
+    pointer, size, integer = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    library.mmap.restype, library.mmap.argtypes = pointer, [pointer, size, integer, integer, integer, ctypes.c_int64]
+    library.munmap.restype, library.munmap.argtypes = integer, [pointer, size]
+    return library
+
+
+_LIBRARY = _library()
