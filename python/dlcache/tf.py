@@ -1,6 +1,6 @@
 """TensorFlow: a `tf.data.Dataset` of batches with static shapes, known length, and a new order in each epoch.
 
-The graph counts steps, and one NumPy function reads a super-batch of them at a time; `unbatch` cuts it into batches.
+The graph counts steps, and one NumPy function reads a super-batch of them at a time, which is cut into batches.
 So TensorFlow's own threads read ahead, nothing is looped over row by row, and a position is a number.
 """
 
@@ -259,12 +259,19 @@ def _graph(reader: _Reader, start_step: int) -> tf.data.Dataset:
         numbers = numbers.take(0)
     starts = numbers.flat_map(iteration)
     parallel = reader.parallel if reader.parallel > 1 else None
-    batches = starts.map(super_batch, num_parallel_calls=parallel).prefetch(1).unbatch()
+    super_batches = starts.map(super_batch, num_parallel_calls=parallel).prefetch(1)
+    # Slices share the memory of the tensor that they are of, where `unbatch` would copy.
+    batches = super_batches.flat_map(lambda *parts: tf.data.Dataset.from_tensor_slices(_element(parts)))
     if epochs is None:
         batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY if count else 0))
     elif first_step == 0:
         batches = batches.apply(tf.data.experimental.assert_cardinality(count * epochs))
     return _unsharded(reader, batches.prefetch(tf.data.AUTOTUNE))
+
+
+def _element(parts: tuple[Any, ...]) -> Any:
+    """An element of a dataset, of the arguments of a function that is mapped over it."""
+    return parts[0] if len(parts) == 1 else parts
 
 
 def _generated(reader: _Reader) -> tf.data.Dataset:
