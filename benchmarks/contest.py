@@ -91,6 +91,7 @@ def _pyarrow(share: float) -> Contestant:
     return Contestant("pyarrow", "peer", "peers:PyArrow", ("pyarrow.parquet", "torch"), share=share)
 
 
+TAKE_IN_THREADS, TAKE_COLUMNS = "NumPy take, default threads", "NumPy take of columns, default threads"
 TAKE, SLICES, DLCACHE = "NumPy take", "slices of the map", "dlcache"
 ONE_THREAD = "dlcache, one gather thread"
 SEPARATE, PACKED = "dlcache, separate columns", "dlcache, packed"
@@ -112,6 +113,7 @@ _CELLS: tuple[Cell, ...] = (
         True,
         (
             _limit(TAKE, "Arrays", "torch"),
+            _limit(TAKE_IN_THREADS, "ArraysInThreads", "torch"),
             _dlcache(DLCACHE, "Torch", "torch"),
             _dlcache(ONE_THREAD, "Torch", "torch", threads="1"),
             *TORCH_EMBEDDINGS_PEERS,
@@ -136,6 +138,8 @@ _CELLS: tuple[Cell, ...] = (
         True,
         (
             _limit(TAKE, "Arrays", "torch"),
+            _limit(TAKE_IN_THREADS, "ArraysInThreads", "torch"),
+            _limit(TAKE_COLUMNS, "ColumnsInThreads", "torch"),
             _dlcache(PACKED, "Torch", "torch", dataset="packed"),
             _dlcache(SEPARATE, "Torch", "torch"),
             _lance(0.1),

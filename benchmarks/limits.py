@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from benchmarks.workloads import LONGEST, Array, Batch, decode, mapped
+
+Input = TypeVar("Input")
+AHEAD = 2
+SUPER_BATCH_BYTES = 4 << 20
 
 COLUMNS = {"embeddings": ("features", "label"), "tabular": ("floats", "ints")}
 
@@ -62,6 +66,50 @@ class Arrays:
             )
 
 
+class ArraysInThreads(Arrays):
+    """The same `take`s of a few megabytes of rows, in as many threads as a loader has, ahead of the consumer: what
+    threads can bring beside a consumer that reads."""
+
+    def _shuffled(self, batch_size: int, seed: int) -> Iterator[Batch]:
+        row_bytes = sum(array[:1].nbytes for array in self.arrays.values())
+        rows, threads = batch_size * max(1, SUPER_BATCH_BYTES // (batch_size * row_bytes)), read_threads()
+        spare = [self._buffers(rows) for _ in range(AHEAD * threads + 2)]
+
+        def take(numbered: tuple[int, Array]) -> Batch:
+            number, ids = numbered
+            return self._taken(ids, spare[number % len(spare)])
+
+        for taken in ahead(take, enumerate(batches_of_ids(self.rows, rows, seed)), threads):
+            for start in range(0, len(next(iter(taken.values()))), batch_size):
+                yield to_torch({name: array[start : start + batch_size] for name, array in taken.items()})
+
+    def _buffers(self, rows: int) -> Batch:
+        return {name: np.empty((rows, *array.shape[1:]), array.dtype) for name, array in self.arrays.items()}
+
+    def _taken(self, ids: Array, buffers: Batch) -> Batch:
+        return {
+            name: array.take(ids, axis=0, out=buffers[name][: len(ids)], mode="clip")
+            for name, array in self.arrays.items()
+        }
+
+
+class ColumnsInThreads(ArraysInThreads):
+    """The same of a table whose columns lie apart: a `take` of each, and then they are turned over into rows."""
+
+    def prepare(self) -> None:
+        self.arrays = {name: np.ascontiguousarray(array.T).T for name, array in self.arrays.items()}
+
+    def _taken(self, ids: Array, buffers: Batch) -> Batch:
+        taken: Batch = {}
+        for name, array in self.arrays.items():
+            columns = np.empty((array.shape[1], len(ids)), array.dtype)
+            for column, values in zip(columns, array.T, strict=True):
+                values.take(ids, out=column, mode="clip")
+            taken[name] = buffers[name][: len(ids)]
+            taken[name][:] = columns.T
+        return taken
+
+
 class Blobs:
     """JPEG files as slices of one mapped file of all of them."""
 
@@ -95,13 +143,13 @@ class Decoder(Blobs):
             yield to_torch(decoded)
 
 
-def ahead(function: Callable[[Array], Batch], inputs: Iterator[Array], threads: int) -> Iterator[Batch]:
-    """`function` of each input, in order, computed by `threads` threads at most two batches a thread ahead."""
+def ahead(function: Callable[[Input], Batch], inputs: Iterator[Input], threads: int) -> Iterator[Batch]:
+    """`function` of each input, in order, computed by `threads` threads at most `AHEAD` inputs a thread ahead."""
     with ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(function, ids) for ids in islice(inputs, 2 * threads)]
+        waiting = [pool.submit(function, each) for each in islice(inputs, AHEAD * threads)]
         while waiting:
             yield waiting.pop(0).result()
-            waiting.extend(pool.submit(function, ids) for ids in islice(inputs, 1))
+            waiting.extend(pool.submit(function, each) for each in islice(inputs, 1))
 
 
 class Ragged:

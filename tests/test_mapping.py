@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dlcache import _mapping
 from dlcache._mapping import map_at_multiple
 from dlcache._memory import address_of
 
@@ -35,6 +36,13 @@ def test_a_file_is_where_it_should_be_with_what_is_in_it(size: int, factor: int,
     for one in mapped:
         assert address_of(one) % (factor * mmap.PAGESIZE) == 0
         assert not one.flags.writeable and np.array_equal(one, content)
+
+
+def test_where_no_address_can_be_chosen_the_kernel_chooses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(_mapping, "_LIBRARY", None)
+    (tmp_path / "file").write_bytes(b"abc")
+    with open(tmp_path / "file", "rb") as file:
+        assert map_at_multiple(file.fileno(), 3, 3 * mmap.PAGESIZE).tobytes() == b"abc"
 
 
 def mappings(path: Path) -> int:
