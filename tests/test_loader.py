@@ -17,7 +17,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dlcache
-from dlcache import ColumnError, NullValueError, NumpyLoader, OptionError, ShardError, StateError, _maps
+from dlcache import (
+    ColumnError,
+    NullValueError,
+    NumpyLoader,
+    OptionError,
+    ShardError,
+    StateError,
+    TransformError,
+    TransformSpec,
+    _by_step,
+    _maps,
+)
+from dlcache._pace import Pace
 
 ROWS = 230
 
@@ -117,6 +129,40 @@ def test_breaking_off_and_going_on(dataset: dlcache.Dataset) -> None:
     whole = dataset.numpy(16, shuffle=True)
     assert ids(loader) == [ids(whole), ids(whole)][1]
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("at_once", [1, 4 << 20])
+@pytest.mark.parametrize("transform", [None, TransformSpec(dict, num_threads=1), TransformSpec(dict, num_threads=3)])
+def test_batches_are_the_same_whoever_makes_them(
+    dataset: dlcache.Dataset, shuffle: bool, at_once: int, transform: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads and the consumer's own thread take turns, however they do."""
+    random = np.random.default_rng(5)
+    made_by: set[str] = set()
+
+    def at_random(pace: Pace, *_: float) -> None:
+        made_by.add("threads" if pace.threads else "consumer")
+        pace.threads = bool(random.integers(2))
+
+    monkeypatch.setattr(Pace, "delivered", at_random)
+    monkeypatch.setattr(_by_step, "SUPER_BATCH_BYTES", at_once)
+    options: dict[str, Any] = {"shuffle": shuffle, "seed": 3, "epochs": 2, "transform": transform}
+    alone = ids(dataset.numpy(3, threads=0, **options))
+    for threads in (1, 2):
+        assert ids(dataset.numpy(3, threads=threads, **options)) == alone
+    assert made_by == {"threads", "consumer"}
+
+
+def test_the_error_is_that_of_the_first_batch_that_has_one(dataset: dlcache.Dataset) -> None:
+    def fails(batch: dict[str, Any]) -> dict[str, Any]:
+        if len(dataset) // 2 < batch["id"][-1]:
+            raise ValueError(int(batch["id"][-1]))
+        return batch
+
+    for _ in range(20):
+        with pytest.raises(TransformError, match=f": {(len(dataset) // 2 // 5 + 1) * 5 - 1}$"):
+            list(dataset.numpy(5, columns=["id"], transform=TransformSpec(fails, num_threads=4)))
 
 
 def test_two_iterations_at_once(dataset: dlcache.Dataset) -> None:

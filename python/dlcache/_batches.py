@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,7 @@ import numpy as np
 
 from ._ahead import Ahead
 from ._errors import OptionError
+from ._pace import Pace, Paces
 from ._source import Reads, Work
 from ._values import Value
 
@@ -64,7 +65,9 @@ class Pipeline:
     threads: gather threads; 0 gathers in the consumer's thread. depth: how many super-batches may be under way or
     ready. views: batches may be views of the file. transform: applied to each batch, by at most `transform_threads`
     threads, in order if it is one. deliver: makes of each batch what the consumer gets, in the threads too: they have
-    time while the consumer works. stop: called when the iteration ends, while transforms may be under way.
+    time while the consumer works. late: likewise, but in the consumer's thread. stop: called when the iteration ends,
+    while transforms may be under way.
+    paces, kind: what earlier iterations of this kind have learnt about the use of threads; None uses them always.
     """
 
     source: Reads
@@ -74,7 +77,10 @@ class Pipeline:
     transform: Callable[[Work, dict[str, Value]], dict[str, Value]] | None
     transform_threads: int
     deliver: Callable[[dict[str, Value]], Any]
+    late: Callable[[Any], Any] | None = None
     stop: Callable[[], None] | None = None
+    paces: Paces | None = None
+    kind: Hashable = None
     metrics: Metrics = field(default_factory=Metrics)
 
     def run(self, works: Iterable[Work]) -> Generator[tuple[int, int, Any], None, None]:
@@ -82,12 +88,18 @@ class Pipeline:
         self._pool = self.source.pool
         self._files = self.source.files() if self.views else None
         self._ahead = Ahead() if self.source.fetches_ahead else None
-        metrics, clock, forks = self.metrics, time.perf_counter, _forks
+        pace = None if self.paces is None or self.threads == 0 else self.paces.take(self.kind)
+        metrics, clock, forks, late = self.metrics, time.perf_counter, _forks, self.late
+        self._late_seconds = 0.0
         begun = clock() - metrics.seconds
         try:
-            for work, batches in self._inline(works) if self.threads == 0 else self._threaded(works):
+            for work, batches in self._made(works, pace):
                 epoch, step = work.epoch, work.step
                 for batch, rows, size in batches:
+                    if late is not None:
+                        asked = clock()
+                        batch = late(batch)
+                        self._late_seconds += clock() - asked
                     metrics.rows += rows
                     metrics.bytes += size
                     metrics.batches += 1
@@ -100,6 +112,8 @@ class Pipeline:
                 batches.clear()
         finally:
             self._files = None
+            if pace is not None and self.paces is not None:
+                self.paces.give_back(self.kind, pace)
             if self._ahead is not None:
                 self._ahead.close()
             if self.stop is not None:
@@ -119,64 +133,92 @@ class Pipeline:
             rows, size = len(value), size + size_of(value)
         return self.deliver(batch), rows, size
 
-    def _inline(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[_Sized]]]:
-        for work in works:
-            asked = time.perf_counter()
-            job = _Job(work, partial(self._gather, work), self._finished)
-            job.help()
-            self.metrics.consumer_wait_seconds += time.perf_counter() - asked
-            yield work, job.batches()
-
-    def _threaded(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[_Sized]]]:
-        helpers = self.transform_threads if self.transform else 1
-        finishers, gatherers = ThreadPoolExecutor(self.threads, "dlcache-gather"), None
-        if self.transform is not None:
-            finishers = ThreadPoolExecutor(helpers, "dlcache-transform")
-            if helpers < self.threads:  # else there are threads enough: each one more waits for Python's lock
-                gatherers = ThreadPoolExecutor(self.threads, "dlcache-gather")
+    def _made(self, works: Iterable[Work], pace: Pace | None) -> Iterator[tuple[Work, list[_Sized]]]:
+        """The batches of each super-batch: made by threads ahead of the consumer, or here when it wants them."""
+        clock, metrics = time.perf_counter, self.metrics
+        threads = None if self.threads == 0 else _Threads(self)
         waiting: deque[tuple[_Job, list[Future[None]]]] = deque()
-
-        def submit(work: Work) -> None:
-            gather = partial(self._gather, work)
-            job = _Job(work, gather if gatherers is None else gatherers.submit(gather).result, self._finished)
-            waiting.append((job, [finishers.submit(job.help) for _ in range(min(helpers, work.steps))]))
-
         todo = iter(works)
-        since = time.perf_counter()
+
+        def go_ahead() -> None:
+            while threads is not None and len(waiting) < self.depth and (pace is None or pace.threads):
+                work = next(todo, None)
+                if work is None:
+                    return
+                waiting.append(threads.begin(work))
+
+        since = clock()
         try:
-            for work in todo:
-                submit(work)
-                if len(waiting) >= self.depth:
-                    break
-            while waiting:
-                job, helping = waiting.popleft()
-                asked = time.perf_counter()
-                for future in helping:
-                    future.result()
-                del helping
-                got = time.perf_counter()
-                self.metrics.consumer_wait_seconds += got - asked
-                self.metrics.reader_wait_seconds += max(0.0, asked - max(job.ready, since))
+            go_ahead()
+            while True:
+                asked = clock()
+                if waiting:
+                    job, helping = waiting.popleft()
+                    for future in helping:
+                        future.result()
+                    del helping
+                else:
+                    work = next(todo, None)
+                    if work is None:
+                        return
+                    job = _Job(work, partial(self._gather, work), self._finished)
+                    job.help()
+                got = clock()
+                metrics.consumer_wait_seconds += got - asked
+                metrics.reader_wait_seconds += max(0.0, asked - max(job.ready, since))
+                if pace is not None:
+                    late, self._late_seconds = self._late_seconds, 0.0
+                    pace.delivered(job.work.steps, got - since, got - asked + late, job.computed + late)
                 since = got
                 work, batches = job.work, job.batches()
                 del job
-                following = next(todo, None)
-                if following is not None:
-                    submit(following)
+                go_ahead()
                 yield work, batches
         finally:
-            pools = [pool for pool in (finishers, gatherers) if pool is not None]
-            for pool in pools:
-                pool.shutdown(wait=False, cancel_futures=True)
-            if self.stop is not None:
-                self.stop()
-            for pool in pools:
-                pool.shutdown(wait=True)
+            if threads is not None:
+                threads.shut_down()
+            for job, _ in waiting:
+                job.forget()
+
+
+class _Threads:
+    """The threads of one iteration."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        transforms = pipeline.transform is not None
+        self._helpers = pipeline.transform_threads if transforms else 1
+        self._finishers = self._gatherers = None
+        if transforms:
+            self._finishers = ThreadPoolExecutor(self._helpers, "dlcache-transform")
+        if not transforms or self._helpers < pipeline.threads:
+            self._gatherers = ThreadPoolExecutor(pipeline.threads, "dlcache-gather")
+
+    def begin(self, work: Work) -> tuple[_Job, list[Future[None]]]:
+        """A super-batch, and what ends when it is finished. Threads that transform also gather where they are enough:
+        each thread more waits for the interpreter's lock."""
+        finishers = self._finishers or self._gatherers
+        assert finishers is not None
+        gather: Callable[[], list[dict[str, Value]]] = partial(self._pipeline._gather, work)
+        if self._finishers is not None and self._gatherers is not None:
+            gather = self._gatherers.submit(gather).result
+        job = _Job(work, gather, self._pipeline._finished)
+        return job, [finishers.submit(job.help) for _ in range(min(self._helpers, work.steps))]
+
+    def shut_down(self) -> None:
+        """End all threads; what is under way is the last that they do."""
+        pools = [pool for pool in (self._finishers, self._gatherers) if pool is not None]
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        if self._pipeline.stop is not None:
+            self._pipeline.stop()
+        for pool in pools:
+            pool.shutdown(wait=True)
 
 
 class _Job:
     """The batches of one super-batch: gathered by the thread that is the first to help, finished one at a time by all
-    threads that help. ready: when the last one was finished.
+    threads that help. ready: when the last one was finished. computed: the processor time that it took.
     """
 
     def __init__(
@@ -186,7 +228,7 @@ class _Job:
         finish: Callable[[Work, dict[str, Value]], _Sized],
     ) -> None:
         self.work = work
-        self.ready = 0.0
+        self.ready = self.computed = 0.0
         self._gather: Callable[[], list[dict[str, Value]]] | None = gather
         self._finish = finish
         self._lock = threading.Lock()
@@ -196,6 +238,7 @@ class _Job:
 
     def help(self) -> None:
         """Finish batches until none is left."""
+        begun = time.thread_time()
         with self._lock:
             gather, self._gather = self._gather, None
             if gather is not None:
@@ -212,13 +255,24 @@ class _Job:
                     if self._error is None or number < self._error[0]:
                         self._error = number, error
             del batch
-        self.ready = time.perf_counter()
+        with self._lock:
+            self.ready, self.computed = time.perf_counter(), self.computed + time.thread_time() - begun
 
     def batches(self) -> list[_Sized]:
         """The finished batches, once all help has ended. Raises the error of the first one that has one."""
-        if self._error is not None:
-            raise self._error[1]
-        return [batch for batch in self._done if batch is not None]
+        failed, self._error = self._error, None
+        try:
+            if failed is not None:
+                raise failed[1]
+            return [batch for batch in self._done if batch is not None]
+        finally:
+            del failed  # its traceback has this frame
+
+    def forget(self) -> None:
+        """Let go of what nobody wants any more. The traceback of an error has this job: without this, what it holds
+        would be there until the garbage collector comes."""
+        self._error = None
+        self._todo.clear()
 
 
 def size_of(value: Value) -> int:

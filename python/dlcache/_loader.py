@@ -14,7 +14,7 @@ from ._fingerprint import Fingerprint
 from ._options import LoaderOptions
 from ._progress import check_progress, with_bar
 from ._recut import Recut
-from ._source import Work
+from ._source import Source, Work
 from ._state import resumed
 from ._values import Batch, as_arrays
 
@@ -78,7 +78,7 @@ class BatchLoader(BatchesByStep):
 
     def _iterate(self, iteration: object, first: int, epoch: int, step: int) -> Iterator[Any]:
         batches, lease = self._run(first, epoch, step), self.dataset.lease()
-        steps, seen, early = self._steps.count, self._fingerprint.delivered, self._early
+        steps, seen = self._steps.count, self._fingerprint.delivered
         try:
             lease.touch()
             for at_epoch, at_step, delivered in batches:
@@ -90,8 +90,6 @@ class BatchLoader(BatchesByStep):
                 seen(at, at + 1)
                 if self._iteration is iteration:
                     self._at = (first, at_epoch, at_step + 1) if at_step + 1 < steps else (first, at_epoch + 1, 0)
-                if not early:
-                    delivered = self.deliver(delivered)
                 yield delivered
                 del delivered
         finally:
@@ -141,23 +139,28 @@ class BatchLoader(BatchesByStep):
         return not self._resolved.changes_rows and (self._transform is not None or not strings)
 
     def _pipeline(self) -> Pipeline:
-        resolved = self._resolved
-        transform, workers, runner = None, 1, None
+        resolved, source = self._resolved, self._source
+        transform, workers, runner, processes, name = None, 1, None, 0, ""
         if self._transform is not None:
+            spec = self._transform.spec
+            processes, name = spec.num_processes, getattr(spec.func, "__qualname__", "")
             self._settle()
             runner, workers = self._transform.runner(), self._transform.spec.workers
             transform = partial(self._transformed, runner=runner)
         work_bytes = max(1, self._super_steps * self.batch_size * self._selection.row_bytes)
         depth = max(1, min(max(2, 2 * resolved.threads, 2 * workers), resolved.prefetch // work_bytes))
         return Pipeline(
-            source=self._source,
+            source=source,
             threads=min(resolved.threads, 1 if self._viewed else depth),
             depth=depth,
             views=not resolved.shuffle and self._selection.viewable,
             transform=transform,
             transform_threads=workers,
             deliver=self.deliver if self._early else dict,
+            late=None if self._early or resolved.changes_rows else self.deliver,
             stop=None if runner is None else runner.close,
+            paces=source.paces if isinstance(source, Source) and not processes else None,
+            kind=(tuple(self._read_fields), self.batch_size, resolved.shuffle, resolved.threads, workers, name),
             metrics=self._metrics,
         )
 

@@ -91,7 +91,8 @@ class Readable(ABC):
         value). strings: `codes` delivers strings as int64 positions in `dataset.vocabulary(column)`, -1 for nulls; a
         dict does so for some columns, with "codes" or a vocabulary of your own (-1 for what is not in it).
         shuffle_window: mix rows only within windows of about so many rows, which come from whole row groups.
-        threads: that gather; min(4, cores) by default, 0 for none. prefetch: bytes that may be read ahead.
+        threads: that gather; min(4, cores) by default, 0 for none. They rest where the consumer's own thread is faster
+        without them. prefetch: bytes that may be read ahead.
         verify: what of each shard is checked when it is first read: `open` (size, and that it begins and ends as
         Parquet does), `full` (its CRC-32 too, which reads all of it) or `off` (its size only); as `load` was told by
         default. progress: show a tqdm bar over the batches.

@@ -20,6 +20,7 @@ from ._fetch import RemoteShards
 from ._manifest import Manifest, Shards
 from ._maps import Lent, PrivateMaps, ShardMaps
 from ._memory import BufferPool
+from ._pace import Paces
 from ._places import Places, RowGroups
 from ._stack import RawStack
 from ._store import Store
@@ -45,7 +46,8 @@ class Stretch:
 class ShardReader:
     """The rows of one dataset version. Threads may share it. `decoded_bytes` bounds the decoded row groups it keeps.
 
-    fetched: the shards where they are not local. verify: what of a shard is checked when it is first mapped.
+    fetched: the shards where they are not local. verify: what of a shard is checked when it is first mapped. paces: for
+    iterations; None where shards are fetched, which threads always do ahead of the consumer.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class ShardReader:
         self.manifest = manifest
         self.maps = ShardMaps(store, manifest.shards, fetched=fetched, verify=verify, multiple=row_alignment(manifest))
         self.pool = BufferPool(SPARE_BYTES)
+        self.paces = Paces() if fetched is None else None
         self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)
         self._readers: dict[int, ColumnReader] = {}

@@ -21,6 +21,7 @@ from ._fields import WEIGHT, NullPolicy
 from ._maps import Lent, PrivateMaps
 from ._memory import BufferPool
 from ._order import Orders
+from ._pace import Paces
 from ._places import Places
 from ._rows import Int64s, Rows
 from ._shards import ShardReader, Stretch
@@ -33,6 +34,8 @@ STACKED_BYTES = 16 << 20
 """Of a super-batch with stacks: the more rows, the more of each cache line of a column is used."""
 VIEWED_BYTES = 16 << 20
 """Of a super-batch that is nothing but views of the file: it takes no memory."""
+LEFT_BYTES = 16 << 20
+"""Of a super-batch most of which is left where it lies until it is delivered: it takes little memory."""
 BLOCK_ROWS = 1 << 14
 _BLOCKS = 4
 SAMPLES = 128
@@ -106,6 +109,11 @@ class Source:
     def pool(self) -> BufferPool:
         """The buffers that batches are gathered into, for all iterations."""
         return self.reader.pool
+
+    @property
+    def paces(self) -> Paces | None:
+        """What iterations have learnt about the use of threads, if they may do without."""
+        return self.reader.paces
 
     def read(self, work: Work, pool: BufferPool) -> dict[str, Value]:
         """The rows of this rank in some steps, one step after another."""

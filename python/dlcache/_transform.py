@@ -33,7 +33,8 @@ class TransformSpec:
     per_row: `func` takes one row, a dict of NumPy scalars, arrays, `str` and `bytes`, and returns a dict of such.
     changes_rows: `func` may return fewer or more rows than it gets (per row: None, or a list of dicts). Batches are
         cut anew, so that all but an epoch's last are full. See docs/reading.md for what that does to `len` and ranks.
-    num_threads: how many batches may be in `func` at once. More than one needs a function that is safe to call so.
+    num_threads: how many batches may be in `func` at once. More than one needs a function that is safe to call so. It
+        may also be called in the consumer's own thread, where that is faster.
     num_processes: in how many processes of its own `func` is called, for functions that hold the interpreter's lock.
         Function and data are pickled, by cloudpickle if it is installed.
     """

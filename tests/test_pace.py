@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlcache._pace import Pace, Paces
+
+
+@dataclass(frozen=True)
+class World:
+    """Seconds a step: of the consumer's own work, of making it with threads and without, and of processor time."""
+
+    own: float
+    threaded: float
+    alone: float
+    computed: float
+
+    def seconds(self, threads: bool) -> float:
+        return max(self.own, self.threaded) if threads else self.own + self.alone
+
+    def tell(self, pace: Pace, steps: int = 4) -> float:
+        """One super-batch; gives its seconds."""
+        threads, seconds = pace.threads, self.seconds(pace.threads) * steps
+        pace.delivered(steps, seconds, seconds - self.own * steps, (self.computed if threads else self.alone) * steps)
+        return seconds
+
+    def run(self, pace: Pace, jobs: int) -> tuple[float, float]:
+        """The seconds of so many super-batches, and the share of them that threads made."""
+        with_threads = [(pace.threads, self.tell(pace)) for _ in range(jobs)]
+        return sum(seconds for _, seconds in with_threads), sum(threads for threads, _ in with_threads) / jobs
+
+
+BUSY = World(own=0.01, threaded=0.001, alone=0.001, computed=0.001)
+PARALLEL = World(own=0.0001, threaded=0.01, alone=0.04, computed=0.04)
+LOCKED = World(own=0.00005, threaded=0.0004, alone=0.00025, computed=0.0004)
+WAITING = World(own=0.0, threaded=0.001, alone=0.004, computed=0.0001)
+
+
+@pytest.mark.parametrize("world", [BUSY, PARALLEL])
+def test_threads_stay_where_the_consumer_is_busy_and_where_they_share_the_work(world: World) -> None:
+    assert world.run(Pace(), 2000)[1] == 1
+
+
+def test_threads_that_wait_for_each_other_are_left() -> None:
+    seconds, threaded = LOCKED.run(Pace(), 2000)
+    assert threaded < 0.15
+    assert seconds < 1.1 * 2000 * 4 * LOCKED.seconds(threads=False)
+
+
+def test_where_a_disk_is_waited_for_threads_are_hardly_left() -> None:
+    assert WAITING.run(Pace(), 4000)[1] > 0.95
+
+
+@given(own=st.floats(0, 0.01), threaded=st.floats(1e-4, 0.01), alone=st.floats(0.2, 4), computed=st.floats(1e-5, 0.02))
+def test_what_is_tried_costs_little(own: float, threaded: float, alone: float, computed: float) -> None:
+    """Never much slower than with threads, whatever the processor times say."""
+    world, pace = World(own, threaded, alone * threaded, computed), Pace()
+    world.run(pace, 500)
+    assert world.run(pace, 4000)[0] <= 1.1 * 4000 * 4 * world.seconds(threads=True)
+
+
+@given(st.permutations([BUSY, PARALLEL, LOCKED, WAITING]), st.integers(1, 2000))
+def test_it_notices_when_things_change(worlds: list[World], jobs: int) -> None:
+    pace = Pace()
+    for world in worlds:
+        world.run(pace, jobs)
+    assert BUSY.run(pace, 200)[1] > 0.9
+    assert PARALLEL.run(pace, 200)[1] > 0.9
+    LOCKED.run(pace, 30_000)
+    assert LOCKED.run(pace, 2000)[1] < 0.2
+
+
+def test_what_was_learnt_is_for_one_iteration_at_a_time() -> None:
+    paces = Paces()
+    first = paces.take("a")
+    assert paces.take("a") is not first
+    paces.give_back("a", first)
+    assert paces.take("b") is not first
+    assert paces.take("a") is first
+    for number in range(1000):
+        paces.give_back(number, Pace())
+    kept = [paces.take(number) for number in range(1000)]
+    paces.give_back("c", kept[999])
+    assert paces.take("c") is kept[999]
