@@ -15,7 +15,7 @@ from ._errors import OptionError
 from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
 from ._options import LoaderOptions, Shaper
-from ._source import BLOCK_ROWS, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, Reads, Work
+from ._source import BLOCK_ROWS, LEFT_BYTES, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, Reads, Work
 from ._steps import Steps
 from ._transform import Transform, Where
 from ._values import Batch, Field, Value
@@ -170,6 +170,8 @@ class BatchesByStep:
     def _super_steps(self) -> int:
         """Steps gathered at once."""
         most = VIEWED_BYTES if self._viewed else STACKED_BYTES if self._selection.stacked else SUPER_BATCH_BYTES
+        if self._transform is None and self._selection.left:
+            most = max(most, LEFT_BYTES)
         return max(1, min(1024, most // max(1, self.batch_size * self._selection.row_bytes), self._steps.count))
 
     @property

@@ -39,10 +39,14 @@ class Gathered:
 
 
 class ColumnReader(Protocol):
-    """How the rows of one column are read. viewable: `view` has them all as they lie in `file`."""
+    """How the rows of one column are read. viewable: `view` has them all as they lie in `file`. left: `gather` leaves
+    most of their bytes where they lie, and takes no memory for them."""
 
     @property
     def viewable(self) -> bool: ...
+
+    @property
+    def left(self) -> bool: ...
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered: ...
 
@@ -145,6 +149,10 @@ class _RawFixed:
         return Gathered(taken.reshape(rows, *self._tail))
 
     @property
+    def left(self) -> bool:
+        return False
+
+    @property
     def viewable(self) -> bool:
         return self._dtype == self._stored
 
@@ -199,6 +207,10 @@ class _RawBits:
         return Gathered(taken.view(np.bool_).reshape(len(places), *self._tail))
 
     @property
+    def left(self) -> bool:
+        return False
+
+    @property
     def viewable(self) -> bool:
         return False
 
@@ -229,6 +241,7 @@ class _Indexed:
 
     def __init__(self, column: Column, table: ChunkTable, manifest: Manifest) -> None:
         self._column, self._table, self._paths = column, table, manifest.shards.paths
+        self._rows = manifest.rows
         self._entries = table.size // self._entry_bytes
         self._memory: _Index | None = None
 
@@ -311,6 +324,10 @@ class _RawRagged(_Indexed):
         return Gathered(Ragged(found.copied(pool).values.astype(self._dtype), found.offsets))
 
     @property
+    def left(self) -> bool:
+        return False
+
+    @property
     def viewable(self) -> bool:
         return self._dtype == self._stored
 
@@ -329,6 +346,10 @@ class _RawStrings(_Indexed):
         return self._records(*self._spans(places, mapped), mapped, pool)
 
     @property
+    def left(self) -> bool:
+        return int(self._table.size.sum()) >= (_LONG + 4) * self._rows
+
+    @property
     def viewable(self) -> bool:
         return False
 
@@ -336,13 +357,15 @@ class _RawStrings(_Indexed):
         return None
 
     def _records(self, address: Int64s, sizes: Int64s, mapped: Mapped, pool: BufferPool) -> Gathered:
-        valid = sizes > 0
-        if (sizes[valid] < 4).any():
-            raise ShardError(
-                f"column {self._column.name!r} has a record of less than 4 bytes; the file is damaged, write the "
-                "dataset again"
-            )
-        lengths = np.where(valid, sizes - 4, 0)
+        lengths, valid = sizes - 4, None
+        if int(lengths.min()) < 0:
+            valid = sizes > 0
+            if (lengths[valid] < 0).any():
+                raise ShardError(
+                    f"column {self._column.name!r} has a record of less than 4 bytes; the file is damaged, write the "
+                    "dataset again"
+                )
+            lengths[~valid] = 0
         text, known = self._column.storage == "string", valid if self._column.nulls else None
         total = int(lengths.sum())
         if total >= _LONG * len(lengths):
@@ -369,6 +392,10 @@ class _Decoded:
         back = np.empty_like(by_chunk)
         back[by_chunk] = np.arange(len(by_chunk))
         return take_gathered(concatenate_gathered(parts), back)
+
+    @property
+    def left(self) -> bool:
+        return False
 
     @property
     def viewable(self) -> bool:

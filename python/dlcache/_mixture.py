@@ -168,7 +168,7 @@ class MixedSelection:
     def row_bytes(self) -> int:
         return max(part.row_bytes for part in self._parts)
 
-    viewable = viewed = False
+    left = viewable = viewed = False
 
     def identity(self) -> dict[str, Any]:
         mixture = self._mixture

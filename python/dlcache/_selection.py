@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ._checks import checked_verify
 from ._classes import Codes, codes_of
+from ._columns import ColumnReader
 from ._fields import NullPolicy, select
 from ._options import LoaderOptions, Resolved
 from ._order import Orders
@@ -33,6 +34,10 @@ class Selects(Protocol):
     @property
     def row_bytes(self) -> int:
         """The bytes of a row, about."""
+
+    @property
+    def left(self) -> bool:
+        """True if most bytes of some column are left where they lie until they are delivered."""
 
     @property
     def viewable(self) -> bool:
@@ -85,14 +90,20 @@ class Selection:
         return total
 
     @property
+    def left(self) -> bool:
+        return any(self._reads(name).left for name in self._single if name not in self._codes)
+
+    def _reads(self, name: str) -> ColumnReader:
+        return self._dataset.reader.column(self._dataset.manifest.index(name))
+
+    @property
     def viewable(self) -> bool:
         return self._dataset.rows.ids is None and self._dataset.store.local is not None
 
     @property
     def viewed(self) -> bool:
-        numbers = (self._dataset.manifest.index(name) for name in self._single)
         copied = self._stacks or self._codes
-        return self.viewable and not copied and all(self._dataset.reader.column(n).viewable for n in numbers)
+        return self.viewable and not copied and all(self._reads(name).viewable for name in self._single)
 
     @cached_property
     def _subset(self) -> str | None:
