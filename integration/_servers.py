@@ -1,6 +1,6 @@
 """Stores as their own processes: an S3-compatible server and HDFS, on ports that the operating system chooses.
 
-Their jars come from Maven once, into the cache directory of the build: of the Hadoop that this Spark has.
+Their jars come from Maven once, into the cache directory of the build.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import IO, Any
 import pyspark
 
 POM = Path(__file__).parent / "servers" / "pom.xml"
+HADOOP = "3.5.0"
+"""Of the HDFS that is started; Spark 4.2 has this one too."""
 SECONDS = 120
 ACCESS_KEY, SECRET_KEY = "local-identity", "local-credential"
 
@@ -36,15 +38,15 @@ def s3a_puts_conditionally() -> bool:
     return tuple(map(int, hadoop_version().split("."))) >= (3, 4, 2)
 
 
-def jars(profile: str) -> list[Path]:
-    """The jars of a profile of `servers/pom.xml`."""
+def jars(profile: str, hadoop: str = HADOOP) -> list[Path]:
+    """The jars of a profile of `servers/pom.xml`, of a version of Hadoop."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dlcache-build"
-    told = hashlib.sha256(POM.read_bytes() + hadoop_version().encode())
+    told = hashlib.sha256(POM.read_bytes() + hadoop.encode())
     folder = caches / f"{profile}-{told.hexdigest()[:16]}"
     if not folder.is_dir():
         partial = folder.with_name(f"{folder.name}.{os.getpid()}")
         command = ["mvn", "--quiet", "--batch-mode", "-f", str(POM), "-P", profile]
-        command += [f"-Dhadoop.version={hadoop_version()}", "dependency:copy-dependencies"]
+        command += [f"-Dhadoop.version={hadoop}", "dependency:copy-dependencies"]
         subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True, stdin=subprocess.DEVNULL)
         with suppress(OSError):  # another run was faster
             partial.rename(folder)
@@ -139,7 +141,8 @@ def hdfs(folder: Path) -> Iterator[Server]:
         "rootLogger.level = warn\nrootLogger.appenderRef.c.ref = c\nappender.c.type = Console\nappender.c.name = c\n"
     )
     spark_jars = Path(pyspark.__file__).parent / "jars"
-    path = ":".join([*map(str, jars("hdfs")), f"{spark_jars}/*"])
+    client = [] if hadoop_version() == HADOOP else jars("client")
+    path = ":".join([*map(str, [*jars("hdfs"), *client]), f"{spark_jars}/*"])
     main = "org.apache.hadoop.test.MiniDFSClusterManager"
     options = [f"-Dlog4j2.configurationFile={log4j}", f"-Dtest.build.data={folder / 'data'}"]
     arguments = ["-datanodes", "1", "-format", "-nnport", "0", "-httpport", "0"]

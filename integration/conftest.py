@@ -50,7 +50,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": str(base / "warehouse"),
         "spark.datasource.dlcache.root": str(base / "root"),
-        "spark.jars": ",".join(map(str, _servers.jars("s3a"))),
+        "spark.jars": ",".join(map(str, _servers.jars("s3a", _servers.hadoop_version()))),
     }
     builder = SparkSession.builder.master("local[2]").appName("dlcache integration").config(map=settings)
     session = dlcache.configure(builder).getOrCreate()
