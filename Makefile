@@ -53,7 +53,7 @@ test-matrix: $(INSTALLED) $(JAR) $(SPARKS:%=build/spark-%/.installed) ## the con
 # As far as one Python has them all: the tests of PyTorch and TensorFlow run on the current ones only.
 test-lowest: ## Python unit tests on the lowest NumPy and PyArrow
 	$(PYTHON) -m venv build/lowest
-	build/lowest/bin/python -m pip install --quiet 'numpy==1.26.0' 'pyarrow==15.0.0' 'typer==0.12.0' 'click<8.2' \
+	build/lowest/bin/python -m pip install --quiet 'numpy==1.26.0' 'pyarrow==15.0.0' 'typer==0.12.4' 'click<8.2' \
 	  'rich==13.0.0' 'tqdm==4.60.0' 'platformdirs==3.0.0' 'pandas<3' 'pytest>=8.2' pytest-timeout hypothesis jsonschema
 	build/lowest/bin/python -m pytest tests -p no:cacheprovider --ignore=tests/test_torch.py --ignore=tests/test_tf.py \
 	  --ignore=tests/test_converter.py --ignore=tests/test_benchmarks.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -106,7 +107,9 @@ SCHEMAS = {
 
 def run(*arguments: object) -> tuple[int, str, str]:
     """The exit code, standard output and standard error of the command."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    # Before 8.2 click puts both outputs together, unless it is told not to.
+    separate: Any = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner.__init__).parameters else {}
+    result = CliRunner(**separate).invoke(app, [str(argument) for argument in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.stdout, result.stderr
@@ -305,7 +308,7 @@ def test_rm(root: Path) -> None:
 
 
 def test_exit_codes(tmp_path: Path) -> None:
-    assert run()[0] == 2
+    assert run()[0] in (0, 2)  # the help: click calls that a success before 8.2
     assert run("gc", tmp_path, "--grace", "soon")[0] == 2
     assert run("gc", tmp_path, "--nope")[0] == 2
     assert run("info", tmp_path)[0] == 3

@@ -75,7 +75,8 @@ NAMES = ["a.b", "with space", "größe", "数", "", "a`b", "select", "x-y", "1",
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory) -> dlcache.Dataset:
     columns: dict[str, Any] = {name: np.arange(ROWS) + at for at, name in enumerate(NAMES)}
-    columns["s"] = pa.array([{"u.v": row, "": {"deep er": str(row)}} for row in range(ROWS)])
+    kind = pa.struct([("u.v", pa.int64()), ("", pa.struct([("deep er", pa.string())]))])
+    columns["s"] = pa.array([{"u.v": row, "": {"deep er": str(row)}} for row in range(ROWS)], kind)
     return dlcache.load(write(tmp_path_factory.mktemp("named"), pa.table(columns), shard_rows=20, compression="zstd"))
 
 

@@ -21,7 +21,7 @@ from dlcache._footer import parse_footer
 
 TABLES = st.fixed_dictionaries(
     {
-        "rows": st.integers(0, 300),
+        "rows": st.integers(1, 300),
         "row_group_size": st.sampled_from([7, 100, 1000]),
         "compression": st.sampled_from(["none", "snappy", "zstd"]),
         "use_dictionary": st.booleans(),

@@ -76,6 +76,7 @@ def test_names_that_do_not_fit_are_damage(root: Path, elements: Any) -> None:
 
 
 def test_the_option_is_a_dict_of_lists() -> None:
+    pytest.importorskip("pyspark")
     spark = pytest.importorskip("dlcache.spark")
     assert json.loads(spark._packs({"x": ("a", "b")})) == {"x": ["a", "b"]}
     assert spark._packs(None) is None

@@ -189,6 +189,7 @@ def test_processes_end_with_the_iteration(dataset: dlcache.Dataset) -> None:
 
 
 def test_functions_of_all_kinds_cross(dataset: dlcache.Dataset) -> None:
+    pytest.importorskip("cloudpickle")
     factor = 3
 
     def closure(batch: dict[str, Any]) -> dict[str, Any]:
