@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-_JOBS, _SECONDS, _MOST_SECONDS = 4, 0.003, 0.05
+_JOBS, _SECONDS, _MOST_SECONDS = 4, 0.003, 0.05  # of a window: so many and so long, or longer
 _WAITING = 0.3
 _GAIN = 0.97
 _SHARED = 1.6
@@ -125,6 +125,6 @@ class Paces:
 
     def give_back(self, key: Hashable, pace: Pace) -> None:
         """To be called when the iteration ends."""
-        while len(self._known) >= _KINDS:
-            self._known.pop(next(iter(self._known), key), None)
+        for oldest in tuple(self._known)[: max(0, len(self._known) + 1 - _KINDS)]:
+            self._known.pop(oldest, None)
         self._known[key] = pace
