@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +14,7 @@ from ._decode import Decoder, Mask
 from ._errors import ShardError
 from ._manifest import STORED_WIDTH, Column, Manifest
 from ._maps import Mapped
-from ._memory import BufferPool, copy_spans, items_at, touch_pages, void
+from ._memory import HUGE_PAGE, BufferPool, copy_spans, items_at, touch_pages, void
 from ._places import Places, RowGroups
 from ._values import Ragged, Scattered, ScatteredRagged, Strings, Value, concatenate, offsets_of, take_rows
 
@@ -55,9 +54,9 @@ class ColumnReader(Protocol):
 
 def row_alignment(manifest: Manifest) -> int:
     """The address, as a multiple of which each shard should be mapped, so that the raw chunks of all columns are a
-    multiple of their rows' widths apart: a multiple of the page size. The widest rows matter most, where it would be
-    too large for all."""
-    multiple = mmap.PAGESIZE
+    multiple of their rows' widths apart. The widest rows matter most, where it would be too large for all. It is a
+    multiple of the huge page too: Linux has parts of files in huge pages, and uses them where addresses fit."""
+    multiple = HUGE_PAGE
     widths = set()
     for column, table in zip(manifest.columns, manifest.chunks, strict=True):
         if column.storage in ("scalar", "tensor") and column.stored_dtype not in (None, "bit") and table.all_raw:

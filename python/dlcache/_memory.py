@@ -15,7 +15,7 @@ Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 ALIGNMENT = 64
-_HUGE_PAGE = 2 << 20
+HUGE_PAGE = 2 << 20
 _SMALL = 1 << 16
 _PAGE = 4096
 _LONG = 4096
@@ -185,10 +185,10 @@ class BufferPool:
             start = -address_of(whole) % ALIGNMENT
             return whole[start : start + size]
         room = _room(size)
-        owner = self._reuse(room) or (_huge(room) if room >= _HUGE_PAGE else bytearray(room + ALIGNMENT))
+        owner = self._reuse(room) or (_huge(room) if room >= HUGE_PAGE else bytearray(room + ALIGNMENT))
         buffer = np.frombuffer(owner, np.uint8)
         weakref.finalize(buffer, _give_back, weakref.ref(self), room, owner).atexit = False
-        start = -address_of(buffer) % (_HUGE_PAGE if room >= _HUGE_PAGE else ALIGNMENT)
+        start = -address_of(buffer) % (HUGE_PAGE if room >= HUGE_PAGE else ALIGNMENT)
         return buffer[start : start + size]
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -214,7 +214,7 @@ class BufferPool:
 
 def _room(size: int) -> int:
     """The size of the buffers that are used for `size` bytes: few different ones, so that each is often used again."""
-    step = _HUGE_PAGE if size > _HUGE_PAGE // 2 else 1 << (size - 1).bit_length() - 3
+    step = HUGE_PAGE if size > HUGE_PAGE // 2 else 1 << (size - 1).bit_length() - 3
     return -(-size // step) * step
 
 
@@ -226,8 +226,8 @@ def _give_back(pool: weakref.ref[BufferPool], room: int, owner: Any) -> None:
 
 def _huge(room: int) -> Any:
     if not hasattr(mmap, "MAP_ANONYMOUS"):
-        return bytearray(room + _HUGE_PAGE)
-    memory = mmap.mmap(-1, room + _HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        return bytearray(room + HUGE_PAGE)
+    memory = mmap.mmap(-1, room + HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return memory
