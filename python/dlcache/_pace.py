@@ -67,7 +67,7 @@ class Pace:
         window.seconds += seconds
         window.waited += waited
         window.computed += computed
-        if window.full:
+        if window.full and (window.jobs > 1 or not self.threads):  # one alone is one thread's
             self._window = _Window()
             self._until -= 1
             if self.threads:
