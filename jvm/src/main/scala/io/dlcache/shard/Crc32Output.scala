@@ -52,11 +52,13 @@ final private[shard] class Crc32Output(out: FSDataOutputStream, end: Array[Byte]
     }
   }
 
-  /** Java's file stream copies what it writes into native memory; small pieces stay in the processor's cache. */
+  /** Java's file stream copies what it writes into native memory; small pieces stay in the processor's cache. A piece is a
+    * huge page of the file: what is written so, Linux keeps and maps as one, which makes random reads of it faster.
+    */
   private def writePieces(bytes: Array[Byte], offset: Int, length: Int): Unit = {
     var at = 0
     while (at < length) {
-      val piece = math.min(length - at, Crc32Output.Piece)
+      val piece = math.min(length - at, Crc32Output.Piece - ((position + at) % Crc32Output.Piece).toInt)
       out.write(bytes, offset + at, piece)
       at += piece
     }
@@ -80,7 +82,7 @@ final private[shard] class Crc32Output(out: FSDataOutputStream, end: Array[Byte]
 }
 
 private[shard] object Crc32Output {
-  private val Piece = 1 << 16
+  private val Piece = 1 << 21
 }
 
 private[shard] object Crc32 {
