@@ -27,9 +27,10 @@ PACK = {"floats": [f"f{n}" for n in range(FLOATS)], "ints": [f"i{n}" for n in ra
 
 @dataclass(frozen=True)
 class Writers:
-    """What writes one DataFrame, by name, and how the rows of each are read again."""
+    """What writes one DataFrame, by name, where to, and how the rows of each are read again."""
 
     write: dict[str, Callable[[], None]]
+    path: dict[str, Path]
     read: dict[str, Callable[[], Any]]
 
 
@@ -70,11 +71,13 @@ def writers(spark: Any, contest: Write, df: Any, directory: Path) -> Writers:
         "noop": partial(to_noop, lambda: df),
         SPARKS: partial(save_parquet, plain, parquet),
     }
+    paths = {SPARKS: parquet}
     read: dict[str, Callable[[], Any]] = {SPARKS: partial(spark.read.parquet, str(parquet))}
     for name, (path, pack) in ours.items():
         write[name] = partial(save, df, path, pack)
+        paths[name] = path
         read[name] = partial(spark.read.format("dlcache").load, str(path))
-    return Writers(write, read)
+    return Writers(write, paths, read)
 
 
 def save_parquet(df: Any, path: Path) -> None:
@@ -109,11 +112,14 @@ def prove(df: Any, rows: int) -> None:
         raise RuntimeError(f"wrote {rows} rows, read {count}, {distinct} different ones, the greatest {greatest}")
 
 
-def in_rounds(actions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each action, in interleaved rounds after one that does not count."""
+def in_rounds(
+    actions: dict[str, Callable[[], Any]], rounds: int, before: Callable[[str], None] = lambda name: None
+) -> dict[str, list[float]]:
+    """Seconds of each action, in interleaved rounds after one that does not count; `before` each is not timed."""
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for number in range(rounds + 1):
         for name, action in actions.items():
+            before(name)
             taken = seconds_of(action)
             if number:
                 seconds[name].append(taken)
@@ -125,7 +131,13 @@ def measure(spark: Any, write: Write, directory: Path, rows: int, rounds: int) -
     df = frame(spark, write.workload, directory, rows, vectors="vectors" in write.name).cache()
     df.count()
     contest = writers(spark, write, df, directory)
-    written = in_rounds(contest.write, rounds)
+
+    def delete_the_last(name: str) -> None:
+        # Spark's own writer would do it in the time that is measured, and dlcache keeps the version before.
+        if name in contest.path:
+            shutil.rmtree(contest.path[name], ignore_errors=True)
+
+    written = in_rounds(contest.write, rounds, delete_the_last)
     df.unpersist(blocking=True)
     for reader in contest.read.values():
         prove(reader(), rows)
