@@ -80,6 +80,10 @@ final private[shard] class BytesBuffer(
     chunk
   }
 
+  override def reserve(times: Double): Unit = records.reserve((records.size * times).toLong, 0)
+
+  override def release(): Unit = records.release()
+
   override def summary: ColumnSummary = total.copy(classes = classes.flatMap(_.result))
 
   /** Where each row's record starts, and the least and greatest length. */

@@ -48,6 +48,12 @@ private[shard] trait ColumnBuffer extends FieldBuffer {
   /** Writes the buffered rows as column chunks and empties the buffer. */
   def flush(file: ShardFile, rows: Int): ChunkSummary
 
+  /** Makes room for `times` as much as is buffered now. */
+  def reserve(times: Double): Unit
+
+  /** Gives the buffer's memory back: after the last flush, or instead of it. */
+  def release(): Unit
+
   /** Of all rows that were flushed. */
   def summary: ColumnSummary
 }

@@ -6,15 +6,17 @@ import java.util.zip.CRC32
 import org.apache.hadoop.fs.FSDataOutputStream
 import org.apache.parquet.io.PositionOutputStream
 
-/** A file that is being written, with the CRC-32 of everything written so far. A range of bytes whose CRC-32 the caller
-  * knows already is not read again for it: CRCs combine.
+/** A file that is being written, with the CRC-32 of everything written so far. A range of bytes that is announced, with its
+  * CRC-32, is not read again for it: CRCs combine.
   *
   * @param end makes the end of the file of what was written after `hold`; as long as that
   */
 final private[shard] class Crc32Output(out: FSDataOutputStream, end: Array[Byte] => Array[Byte])
     extends PositionOutputStream {
   private val crc = new CRC32
-  private var known: KnownCrc = _
+  private var announced: Announced = _
+  // Bytes of the announced range that are in the file, but were not handed over yet.
+  private var ahead = 0
   // The CRC of the bytes before those that `crc` has seen.
   private var before = 0L
   private var beforeBytes = 0L
@@ -24,14 +26,16 @@ final private[shard] class Crc32Output(out: FSDataOutputStream, end: Array[Byte]
   /** The CRC-32 of all bytes. */
   def value: Long = Crc32.combine(before, crc.getValue, position - beforeBytes)
 
-  /** The next write of exactly this range of this array has the given CRC. */
-  def announce(array: Array[Byte], offset: Int, length: Int, crc: Long): Unit =
-    known = KnownCrc(array, offset, length, crc)
+  /** When the file has come to the position `at`, exactly this range of this array will be written, in pieces of any size.
+    * It then goes out as a whole, from the array itself, and the pieces are only counted.
+    */
+  def announce(at: Long, array: Array[Byte], offset: Int, length: Int, crc: Long): Unit =
+    announced = Announced(at, array, offset, length, crc)
 
   /** From now on writes wait for `close`. */
   def hold(): Unit = held = Some(new ByteArrayOutputStream)
 
-  override def getPos: Long = position + held.fold(0)(_.size)
+  override def getPos: Long = position - ahead + held.fold(0)(_.size)
 
   override def write(byte: Int): Unit = write(Array(byte.toByte), 0, 1)
 
@@ -39,17 +43,25 @@ final private[shard] class Crc32Output(out: FSDataOutputStream, end: Array[Byte]
     held.fold(writeNow(bytes, offset, length))(_.write(bytes, offset, length))
 
   private def writeNow(bytes: Array[Byte], offset: Int, length: Int): Unit = {
-    writePieces(bytes, offset, length)
-    if (known != null && known.matches(bytes, offset, length)) {
-      before = Crc32.combine(value, known.crc, length.toLong)
-      position += length
-      beforeBytes = position
-      crc.reset()
-      known = null
-    } else {
-      crc.update(bytes, offset, length)
-      position += length
+    if (ahead == 0 && announced != null && announced.at == position) writeAnnounced()
+    val known = math.min(ahead, length)
+    ahead -= known
+    if (known < length) {
+      writePieces(bytes, offset + known, length - known)
+      crc.update(bytes, offset + known, length - known)
+      position += length - known
     }
+  }
+
+  private def writeAnnounced(): Unit = {
+    val range = announced
+    announced = null
+    writePieces(range.array, range.offset, range.length)
+    before = Crc32.combine(value, range.crc, range.length.toLong)
+    position += range.length
+    beforeBytes = position
+    crc.reset()
+    ahead = range.length
   }
 
   /** Java's file stream copies what it writes into native memory; small pieces stay in the processor's cache. A piece is a
@@ -75,10 +87,7 @@ final private[shard] class Crc32Output(out: FSDataOutputStream, end: Array[Byte]
     out.close()
   }
 
-  private case class KnownCrc(array: Array[Byte], offset: Int, length: Int, crc: Long) {
-    def matches(bytes: Array[Byte], start: Int, count: Int): Boolean =
-      (bytes eq array) && start == offset && count == length
-  }
+  private case class Announced(at: Long, array: Array[Byte], offset: Int, length: Int, crc: Long)
 }
 
 private[shard] object Crc32Output {

@@ -46,22 +46,41 @@ final private[shard] class GrowableBytes(column: => String, expected: Long) {
       val size = limit - front
       val room = math.min(length.toLong + length / 4, GrowableBytes.Limit - size.toLong)
       if (room < length) throw DlcacheErrors.rowGroupTooLarge(column, size.toLong + length)
-      val target = if (room + size <= data.length) data else new Array[Byte]((room + size).toInt)
-      System.arraycopy(data, front, target, room.toInt, size)
-      data = target
-      front = room.toInt
-      limit = front + size
+      move(room + size, room)
     }
     System.arraycopy(prefix, 0, data, front - length, length)
     front - length
   }
 
+  /** Makes room at once for content that will have `size` bytes and for a prefix of `prefix`, both as far as one can tell. */
+  def reserve(size: Long, prefix: Long): Unit = {
+    val room = math.max(front, prefix)
+    val length = math.max(data.length, math.min(room + size, GrowableBytes.Limit))
+    if (length > data.length || room > front) move(length, room)
+  }
+
   def clear(): Unit = limit = front
+
+  /** Gives its memory back. Nothing can be appended any more. */
+  def release(): Unit = {
+    SpareArrays.give(data)
+    data = Array.emptyByteArray
+  }
 
   private def grow(needed: Long): Unit = {
     if (needed > GrowableBytes.Limit) throw DlcacheErrors.rowGroupTooLarge(column, needed)
     val doubled = math.min(data.length * 2L, if (needed <= soft) soft.toLong else GrowableBytes.Limit.toLong)
-    data = Arrays.copyOf(data, math.max(needed, doubled).toInt)
+    move(math.max(needed, doubled), front.toLong)
+  }
+
+  /** Puts the content into an array of at least `length` bytes if there is not that much, behind `room` bytes. */
+  private def move(length: Long, room: Long): Unit = {
+    val target = if (length > data.length) SpareArrays.take(length.toInt) else data
+    System.arraycopy(data, front, target, room.toInt, size)
+    if (target ne data) SpareArrays.give(data)
+    data = target
+    limit = room.toInt + size
+    front = room.toInt
   }
 }
 

@@ -151,6 +151,14 @@ private[shard] class ListBuffer(
     chunk
   }
 
+  /** Leaves room for the levels, which are a few bytes for each row. */
+  final override def reserve(times: Double): Unit = {
+    val size = (values.size * times).toLong
+    values.reserve(size, math.min((lengths(0).size * times * ListBuffer.LevelBytes).toLong, size / 16))
+  }
+
+  final override def release(): Unit = values.release()
+
   final override def summary: ColumnSummary = total
 
   /** Rows of one dimension may have another length in the next row group or shard. */
@@ -264,6 +272,9 @@ private[shard] class ListBuffer(
 }
 
 private[shard] object ListBuffer {
+
+  /** Of the levels of a row of numbers, about. */
+  private val LevelBytes = 8
 
   /** Whether one of the first `count` bits of the null words behind the element count is set. */
   private def hasNull(array: UnsafeArrayData, count: Int): Boolean = {

@@ -74,6 +74,11 @@ final private[shard] class NestedBuffer(column: LeafColumn, pageStore: MessageTy
     ChunkSummary.NotRaw
   }
 
+  /** Parquet's column writers have buffers of their own. */
+  override def reserve(times: Double): Unit = ()
+
+  override def release(): Unit = ()
+
   override def summary: ColumnSummary = total
 
   private class RowGroup {

@@ -52,5 +52,9 @@ final private[shard] class ScalarBuffer(
     chunk
   }
 
+  override def reserve(times: Double): Unit = values.reserve((values.size * times).toLong, 0)
+
+  override def release(): Unit = values.release()
+
   override def summary: ColumnSummary = total.copy(classes = classes.flatMap(_.result))
 }

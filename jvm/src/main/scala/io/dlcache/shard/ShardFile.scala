@@ -103,13 +103,15 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
     val length = page.until - page.from
     val crc = new CRC32
     crc.update(page.data, page.from, length)
+    val header = headerBytes(length, page.valueCount, crc.getValue)
     val levels = page.valuesFrom - page.from
     if (page.raw) {
       val alignment = ShardFile.alignment(length - levels, rows)
-      pad(out.getPos + headerBytes(length, page.valueCount, crc.getValue) + levels, alignment)
+      pad(out.getPos + header + levels, alignment)
     }
-    out.announce(page.data, page.from, length, crc.getValue)
-    writePage(page, BytesInput.from(page.data, page.from, length), rows)
+    // Parquet would copy an array to compute its CRC, a buffer not; it hands the buffer over in small pieces.
+    out.announce(out.getPos + header, page.data, page.from, length, crc.getValue)
+    writePage(page, BytesInput.from(ByteBuffer.wrap(page.data, page.from, length)), rows)
     if (page.raw) {
       val values = page.until - page.valuesFrom
       ChunkSummary(out.getPos - values, values.toLong, ChunkSummary.None)

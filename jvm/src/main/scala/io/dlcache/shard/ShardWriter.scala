@@ -45,7 +45,8 @@ private[dlcache] object ShardOptions {
   *
   * The file comes into being with the first complete row group, so a writer without rows leaves nothing. Memory: what is
   * buffered of one row group, at most twice `rowGroupBytes` and one row if the caller rolls when told to, in arrays that
-  * are up to twice as large while they grow; besides, a page that is compressed exists a second time while it is written.
+  * are up to twice as large while they grow, and that the JVM keeps for the next shard until its garbage collector wants
+  * them; besides, a page that is compressed exists a second time while it is written.
   *
   * @param path must not exist
   */
@@ -64,14 +65,16 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
   private var rowGroupRows = 0
   private var bufferedRows = 0
   private var bufferedBytes = 0L
+  private var isReserved = false
   private var flushedRows = 0L
+  private var flushedBytes = 0L
   private var hasShortGroups = false
 
   /** Rows taken so far. */
   def rows: Long = flushedRows + bufferedRows
 
   /** Bytes written and buffered: about what the file will have, without compression. */
-  def bytes: Long = file.fold(0L)(_.bytes) + bufferedBytes
+  def bytes: Long = flushedBytes + bufferedBytes
 
   /** Whether the shard should be closed before the next row. All its row groups have the number of rows of the first, so
     * it cannot go on well if rows have become much larger (the buffer would outgrow its bound) or much smaller (row groups
@@ -89,6 +92,7 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
     }
     bufferedRows += 1
     if (rowGroupRows == 0) {
+      if (!isReserved && bufferedBytes >= options.rowGroupBytes / ShardWriter.Sample) reserve()
       if (bufferedBytes >= options.rowGroupBytes || bufferedRows == ShardWriter.MaxRowGroupRows) {
         rowGroupRows = bufferedRows
         flush()
@@ -106,7 +110,7 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
       flush()
     }
     file.foreach(_.close(metadata))
-    compression.release()
+    release()
     ShardSummary(
       flushedRows,
       file.fold(0L)(_.bytes),
@@ -119,9 +123,21 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
 
   /** Closes the file and deletes it. Does nothing if no file was made. */
   def abort(): Unit = {
-    compression.release()
+    release()
     file.foreach(_.abort())
     file = None
+  }
+
+  private def release(): Unit = {
+    compression.release()
+    columns.foreach(_.release())
+  }
+
+  /** The rows so far show how much each column has of a row group, so that buffers need not grow step by step. */
+  private def reserve(): Unit = {
+    isReserved = true
+    val times = ShardWriter.Slack * options.rowGroupBytes / bufferedBytes
+    if (times > 1) columns.foreach(_.reserve(times))
   }
 
   private def flush(): Unit = {
@@ -130,6 +146,7 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
     columns.indices.foreach(i => chunks(i) += columns(i).flush(open, bufferedRows))
     open.endRowGroup()
     flushedRows += bufferedRows
+    flushedBytes = open.bytes
     bufferedRows = 0
     bufferedBytes = 0
   }
@@ -178,6 +195,10 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
 }
 
 private[shard] object ShardWriter {
+
+  /** What part of a row group shows how much its columns will have. */
+  private val Sample = 8
+  private val Slack = 1.0625
 
   /** Leaves room for one more row below the limit of a column chunk. */
   private val MaxBuffered = 3L << 29
