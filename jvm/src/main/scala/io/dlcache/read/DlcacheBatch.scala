@@ -14,13 +14,17 @@ import org.apache.spark.util.SerializableConfiguration
   *
   * @param required what is read, as Spark sees it
   * @param stored the part of the shards' schema that holds it
+  * @param raw how that lies, if the bytes of the shards are read
+  * @param isByRow whether rows are read, not batches
   */
 final private[read] class DlcacheBatch(
     path: Path,
     manifest: Manifest,
     required: StructType,
     stored: StructType,
-    filters: Seq[Filter]
+    filters: Seq[Filter],
+    raw: Option[RawColumns],
+    isByRow: Boolean
 ) extends Batch {
 
   private def session = SparkSession.active
@@ -38,9 +42,6 @@ final private[read] class DlcacheBatch(
       .toArray
   }
 
-  /** Row groups are skipped by what Parquet's footers say: with filters, its reader reads. */
-  private val raw = Option.when(filters.isEmpty)(RawColumns.of(stored, manifest)).flatten
-
   private def located(split: ShardSplit, shards: Map[String, ShardEntry]) =
     raw.fold(split)(_.locate(split, shards(split.path)))
 
@@ -49,6 +50,7 @@ final private[read] class DlcacheBatch(
     new DlcacheReaderFactory(
       ParquetReads.of(session, manifest.schema, stored, filters, conf),
       raw,
+      isByRow,
       SQLConf.get.parquetVectorizedReaderBatchSize,
       ReadColumns.of(required, stored, manifest),
       session.sparkContext.broadcast(new SerializableConfiguration(conf))

@@ -11,30 +11,40 @@ import org.apache.spark.util.SerializableConfiguration
 
 /** Sent to the executors once for each scan: makes a reader for a partition there.
   *
-  * @param raw how the columns lie, if batches can be made of the bytes of the shards; else Parquet's reader makes them
-  * @param batchRows rows of such a batch, at most
+  * @param raw how the columns lie, if the bytes of the shards are read; else Parquet's reader reads
+  * @param isByRow whether rows are read, not batches
+  * @param batchRows rows of a batch of raw bytes, at most
   */
 final private[read] class DlcacheReaderFactory(
     reads: ParquetReads,
     raw: Option[RawColumns],
+    isByRow: Boolean,
     batchRows: Int,
     columns: ReadColumns,
     conf: Broadcast[SerializableConfiguration]
 ) extends PartitionReaderFactory {
 
-  override def supportColumnarReads(partition: InputPartition): Boolean = reads.columnar
+  override def supportColumnarReads(partition: InputPartition): Boolean = !isByRow
 
   override def createColumnarReader(partition: InputPartition): PartitionReader[ColumnarBatch] =
     reader[ColumnarBatch](partition, (file, split) => columns.batches(batches(file, split)), _.numRows())
 
   override def createReader(partition: InputPartition): PartitionReader[InternalRow] =
-    reader[InternalRow](partition, (file, split) => columns.rows(reads.rows(file, split)), _ => 1)
+    reader[InternalRow](partition, (file, split) => rows(file, split), _ => 1)
 
   private def batches(file: Path, split: ShardSplit): Iterator[ColumnarBatch] = raw match {
-    case Some(lie) =>
-      val stream = DatasetFiles.fileSystem(file, conf.value.value).open(file)
-      new RawBatches(lie.columns, split.raw, stream, file.toString, batchRows)
+    case Some(lie) => new RawBatches(lie.columns, split.raw, open(file), file.toString, batchRows)
     case None => reads.batches(file, split)
+  }
+
+  private def rows(file: Path, split: ShardSplit): Iterator[InternalRow] = raw match {
+    case Some(lie) => new RawRows(lie.columns, columns.fields, split.raw, open(file), file.toString)
+    case None => columns.rows(reads.rows(file, split))
+  }
+
+  private def open(file: Path): RawInput = {
+    val fs = DatasetFiles.fileSystem(file, conf.value.value)
+    new RawInput(fs.open(file), isLocal = fs.getUri.getScheme == "file")
   }
 
   private def reader[T](

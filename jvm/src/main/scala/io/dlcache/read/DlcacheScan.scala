@@ -7,7 +7,7 @@ import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.connector.metric.CustomMetric
 import org.apache.spark.sql.connector.read.{Batch, Scan, Statistics, SupportsReportStatistics}
 import org.apache.spark.sql.sources.Filter
-import org.apache.spark.sql.types.StructType
+import org.apache.spark.sql.types.{ArrayType, StructType, UserDefinedType}
 
 /** A read of some columns of one version of a dataset.
   *
@@ -24,16 +24,29 @@ final private[read] class DlcacheScan(
 
   private val stored = ReadSchema.stored(required, manifest)
 
+  /** Row groups are skipped by what Parquet's footers say: with filters, its reader reads. */
+  private lazy val raw = Option.when(filters.isEmpty)(RawColumns.of(stored, manifest)).flatten
+
+  /** Spark takes the elements of arrays one at a time from a batch, and whole arrays from a row. */
+  private lazy val isByRow = {
+    val hasArrays = required.exists { field =>
+      field.dataType match {
+        case _: ArrayType | _: UserDefinedType[_] => true
+        case _ => false
+      }
+    }
+    raw.isDefined && hasArrays || !ParquetReads.supportsBatches(SparkSession.active, stored)
+  }
+
   override def readSchema(): StructType = required
 
   override def estimateStatistics(): Statistics = ReadStatistics.of(manifest, stored)
 
   /** Known without planning, so that Spark need not plan all partitions to ask them. */
   override def columnarSupportMode(): Scan.ColumnarSupportMode =
-    if (ParquetReads.supportsBatches(SparkSession.active, stored)) Scan.ColumnarSupportMode.SUPPORTED
-    else Scan.ColumnarSupportMode.UNSUPPORTED
+    if (isByRow) Scan.ColumnarSupportMode.UNSUPPORTED else Scan.ColumnarSupportMode.SUPPORTED
 
-  override lazy val toBatch: Batch = new DlcacheBatch(path, manifest, required, stored, filters)
+  override lazy val toBatch: Batch = new DlcacheBatch(path, manifest, required, stored, filters, raw, isByRow)
 
   override def supportedCustomMetrics(): Array[CustomMetric] = ReadMetrics.all
 

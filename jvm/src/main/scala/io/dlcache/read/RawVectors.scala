@@ -19,16 +19,11 @@ sealed abstract private[read] class RawVector(dataType: DataType) extends ReadOn
   override def close(): Unit = ()
 }
 
-/** The bytes of a chunk; the array may be longer. */
-final private[read] class ChunkBytes {
-  var data: Array[Byte] = Array.emptyByteArray
-}
-
 /** One value of fixed width for each row.
   *
   * @param width of a value in bytes; 0 for booleans, which are packed from the lowest bit
   */
-final private[read] class RawNumbers(dataType: DataType, width: Int, chunk: ChunkBytes) extends RawVector(dataType) {
+final private[read] class RawNumbers(dataType: DataType, width: Int, chunk: RawChunk) extends RawVector(dataType) {
   private def at(row: Int): Long = BYTE_ARRAY_OFFSET + (first + row).toLong * width
 
   override def getBoolean(row: Int): Boolean = (chunk.data((first + row) >> 3) >> ((first + row) & 7) & 1) != 0
@@ -40,18 +35,6 @@ final private[read] class RawNumbers(dataType: DataType, width: Int, chunk: Chun
   override def getDouble(row: Int): Double = Platform.getDouble(chunk.data, at(row))
   override def getDecimal(row: Int, precision: Int, scale: Int): Decimal =
     Decimal.createUnsafe(if (width == 4) getInt(row).toLong else getLong(row), precision, scale)
-
-  override def getFloats(row: Int, count: Int): Array[Float] = {
-    val values = new Array[Float](count)
-    Platform.copyMemory(chunk.data, at(row), values, Platform.FLOAT_ARRAY_OFFSET.toLong, count * 4L)
-    values
-  }
-
-  override def getDoubles(row: Int, count: Int): Array[Double] = {
-    val values = new Array[Double](count)
-    Platform.copyMemory(chunk.data, at(row), values, Platform.DOUBLE_ARRAY_OFFSET.toLong, count * 8L)
-    values
-  }
 }
 
 /** Rows that are all lists of `length`. */
@@ -60,39 +43,21 @@ final private[read] class RawTensors(dataType: DataType, length: Int, elements: 
   override def getArray(row: Int): ColumnarArray = new ColumnarArray(elements, (first + row) * length, length)
 }
 
-/** Where the rows of a chunk start, and where the last one ends. */
-final private[read] class ChunkIndex {
-  var starts: Array[Int] = Array(0)
-}
-
-/** Rows that are lists of any length. */
-final private[read] class RawLists(dataType: DataType, index: ChunkIndex, elements: ColumnVector)
-    extends RawVector(dataType) {
-  override def getArray(row: Int): ColumnarArray = {
-    val start = index.starts(first + row)
-    new ColumnarArray(elements, start, index.starts(first + row + 1) - start)
-  }
-}
-
 /** Strings or bytes: a record of length and bytes for each row that is not null. */
-final private[read] class RawRecords(dataType: DataType, index: ChunkIndex, chunk: ChunkBytes, mayBeNull: Boolean)
+final private[read] class RawRecords(dataType: DataType, chunk: RawChunk, mayBeNull: Boolean)
     extends RawVector(dataType) {
-  private def start(row: Int): Int = index.starts(first + row)
-  private def length(row: Int): Int = index.starts(first + row + 1) - start(row) - RawRecords.LengthBytes
+  private def start(row: Int): Int = chunk.starts(first + row)
+  private def length(row: Int): Int = chunk.starts(first + row + 1) - start(row) - RawChunk.LengthBytes
 
   override def hasNull: Boolean = mayBeNull
   override def numNulls: Int = if (mayBeNull) Int.MaxValue else 0
   override def isNullAt(row: Int): Boolean = mayBeNull && length(row) < 0
 
   override def getUTF8String(row: Int): UTF8String =
-    UTF8String.fromBytes(chunk.data, start(row) + RawRecords.LengthBytes, length(row))
+    UTF8String.fromBytes(chunk.data, start(row) + RawChunk.LengthBytes, length(row))
 
   override def getBinary(row: Int): Array[Byte] = {
-    val from = start(row) + RawRecords.LengthBytes
+    val from = start(row) + RawChunk.LengthBytes
     java.util.Arrays.copyOfRange(chunk.data, from, from + length(row))
   }
-}
-
-private[read] object RawRecords {
-  val LengthBytes = 4
 }

@@ -14,7 +14,7 @@ import org.apache.spark.sql.vectorized.{ColumnVector, ColumnarBatch}
   *
   * @param fields one for each column that Spark reads
   */
-final private[read] class ReadColumns private (fields: Seq[ReadColumns.Field]) extends Serializable {
+final private[read] class ReadColumns private (val fields: Seq[ReadColumns.Field]) extends Serializable {
 
   import ReadColumns._
 
@@ -62,10 +62,10 @@ private[read] object ReadColumns {
 
   /** What becomes of a stored column. */
   sealed private[read] trait Shape extends Serializable
-  final private case class AsStored(dataType: DataType) extends Shape
-  final private case class AsVector(float: Boolean) extends Shape
-  final private case class AsElement(index: Int, dataType: DataType) extends Shape
-  final private case class VectorsInside(fields: Seq[Field]) extends Shape
+  final private[read] case class AsStored(dataType: DataType) extends Shape
+  final private[read] case class AsVector(float: Boolean) extends Shape
+  final private[read] case class AsElement(index: Int, dataType: DataType) extends Shape
+  final private[read] case class VectorsInside(fields: Seq[Field]) extends Shape
 
   /** What `VectorUDT` calls a vector that holds all its values. */
   private[read] val DenseVector: Byte = 1

@@ -3,11 +3,12 @@ package io.dlcache.read
 import java.io.RandomAccessFile
 
 import io.dlcache.WriteTest
+import org.apache.spark.ml.functions.array_to_vector
 import org.apache.spark.sql.{DataFrame, Row}
 import org.apache.spark.sql.functions.{col, expr}
 import org.scalatest.funsuite.AnyFunSuite
 
-/** Batches that are made of the bytes of shards. That they are right for any schema is RoundTripSuite's. */
+/** Batches and rows that are made of the bytes of shards. That they are right for any schema is RoundTripSuite's. */
 class RawReadSuite extends AnyFunSuite with WriteTest {
 
   private val table = spark
@@ -39,6 +40,8 @@ class RawReadSuite extends AnyFunSuite with WriteTest {
     RawColumns.of(ReadSchema.stored(ReadSchema.of(manifest)(names.toSet), manifest), manifest).isDefined
   }
 
+  private val arrays = Seq("pair", "matrix", "list")
+
   test("columns that are raw in all shards are read so, with any others Parquet's reader reads") {
     val path = write(table, "rowGroupBytes" -> "4k")
     val raw =
@@ -50,13 +53,67 @@ class RawReadSuite extends AnyFunSuite with WriteTest {
       spark.conf.set("spark.sql.parquet.columnarReaderBatchSize", rows)
       try {
         assert(read(path).collect().toSeq == table.collect().toSeq)
-        val some = raw.reverse.map(col)
-        assert(read(path).select(some: _*).collect().toSeq == table.select(some: _*).collect().toSeq)
+        for (names <- Seq(raw, raw.diff(arrays))) {
+          val some = names.reverse.map(col)
+          assert(read(path).select(some: _*).collect().toSeq == table.select(some: _*).collect().toSeq)
+        }
       } finally spark.conf.unset("spark.sql.parquet.columnarReaderBatchSize")
     }
     assert(read(path).select(expr("cast(matrix[2][1] + pair[0] as double)")).collect().forall(_.getDouble(0) == 0))
     assert(read(path).select(raw.map(col): _*).limit(3).collect().toSeq == table.select(raw.map(col): _*).take(3).toSeq)
     assert(read(path).groupBy(expr("1")).agg(expr("count(*)")).collect().toSeq == Seq(Row(1, 1000)))
+  }
+
+  test("arrays are read by row, all else by batch") {
+    val path = write(table)
+    def isByBatch(names: String*) =
+      read(path).select(names.map(col): _*).queryExecution.executedPlan.toString.contains("ColumnarToRow")
+    assert(isByBatch("id", "name"))
+    assert(arrays.forall(name => !isByBatch("id", name)))
+  }
+
+  test("arrays of each type of numbers, of one length and of many, of one dimension and of three") {
+    val types =
+      Seq("byte", "short", "int", "long", "float", "double", "decimal(9, 2)", "decimal(18, 3)", "date", "timestamp")
+    val columns = types.zipWithIndex.flatMap { case (name, i) =>
+      def value(x: String) = if (name == "date") s"date_from_unix_date(cast($x as int))" else s"cast($x as $name)"
+      val three = s"array(${value("-id % 100")}, ${value("id % 100")}, ${value("7")})"
+      Seq(
+        expr(three).as(s"one$i"),
+        expr(s"array(array($three, $three), array($three, reverse($three)))").as(s"cube$i"),
+        expr(s"transform(sequence(0, cast(id % 5 as int)), x -> ${value("x - id % 50")})").as(s"list$i")
+      )
+    }
+    val data = spark.range(0, 300, 1, 2).select(columns: _*)
+    val path = write(data, "rowGroupBytes" -> "16k")
+    assert(isRaw(path, data.columns.toSeq: _*))
+    assert(read(path).collect().toSeq == data.collect().toSeq)
+    for (column <- data.columns) {
+      // Spark compares arrays byte for byte here: what fills them up must be zeros.
+      val both = read(path).select(column).union(data.select(column))
+      assert(both.distinct().count() == data.select(column).distinct().count(), column)
+    }
+  }
+
+  test("vectors, and packed columns beside arrays") {
+    val data = spark
+      .range(0, 300, 1, 2)
+      .selectExpr(
+        "id",
+        "cast(id as float) as a",
+        "-cast(id as float) as b",
+        "array(cast(id as double), 2d, 3d) as list"
+      )
+      .withColumn("dense", array_to_vector(col("list")))
+      .withColumn("ragged", array_to_vector(expr("slice(list, 1, 1 + cast(id % 3 as int))")))
+    for (dtype <- Seq("float32", "float64")) {
+      val path = write(data, "dtype" -> dtype, "pack" -> """{"x": ["a", "b"]}""")
+      val rows = read(path).select("ragged", "b", "dense", "id", "a").collect().toSeq
+      val float = if (dtype == "float32") "float" else "double"
+      val expected = data.select(col("ragged"), col("b").cast(float), col("dense"), col("id"), col("a").cast(float))
+      assert(rows == expected.collect().toSeq)
+      assert(isRaw(path, "dense", "ragged", "a", "id"))
+    }
   }
 
   test("a row index that leads elsewhere is an error, not a read of other memory") {
