@@ -116,7 +116,7 @@ private[dlcache] object RandomData {
     case ShortType => Gen.choose(Short.MinValue, Short.MaxValue)
     case IntegerType => Gen.oneOf(Gen.choose(Int.MinValue, Int.MaxValue), Gen.oneOf(Int.MinValue, 0, Int.MaxValue))
     case LongType => Gen.oneOf(Gen.choose(Long.MinValue, Long.MaxValue), Gen.oneOf(Long.MinValue, 0L, Long.MaxValue))
-    case FloatType => Gen.choose(Int.MinValue, Int.MaxValue).map(java.lang.Float.intBitsToFloat)
+    case FloatType => float
     case DoubleType => Gen.oneOf(double, Gen.oneOf(Double.NaN, -0.0, Double.NegativeInfinity, Double.MinPositiveValue))
     case StringType => Gen.oneOf(Gen.asciiPrintableStr, Gen.oneOf("", "naïve 列 😀", "\u0000"))
     case BinaryType => Gen.listOf(Gen.choose(Byte.MinValue, Byte.MaxValue)).map(_.toArray)
@@ -143,7 +143,14 @@ private[dlcache] object RandomData {
 
   private val micro = java.time.temporal.ChronoUnit.MICROS
 
-  private val double: Gen[Double] = Gen.choose(Long.MinValue, Long.MaxValue).map(java.lang.Double.longBitsToDouble)
+  // One NaN: of nested columns Parquet's own writer makes one of all.
+  private val float: Gen[Float] =
+    Gen.choose(Int.MinValue, Int.MaxValue).map(java.lang.Float.intBitsToFloat).map(f => if (f.isNaN) Float.NaN else f)
+
+  private val double: Gen[Double] =
+    Gen.choose(Long.MinValue, Long.MaxValue).map(java.lang.Double.longBitsToDouble).map(d =>
+      if (d.isNaN) Double.NaN else d
+    )
 
   private def doubles(regular: Option[Int]): Gen[Array[Double]] =
     regular.map(Gen.const).getOrElse(Gen.choose(0, 4)).flatMap(Gen.listOfN(_, double)).map(_.toArray)
