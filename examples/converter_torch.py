@@ -10,6 +10,7 @@ written goes when the script ends.
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,8 @@ def train_and_evaluate_distributed(
         for _ in range(epochs):
             train_one_epoch(model, optimizer, batches, len(converter_train) // (BATCH_SIZE * size))
     result = evaluate(model.module, converter_val)
+    del model, optimizer
+    gc.collect()  # while a model holds the group, gloo may abort at the process's exit
     distributed.destroy_process_group()
     return result
 

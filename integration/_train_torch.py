@@ -3,6 +3,7 @@ saw: the rows of each step, its losses, and the evaluation, which is the same on
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ def train(dataset: dlcache.Dataset, out: str, workers: int = 0) -> int:
         return _train(dataset, out, workers, launched)
     finally:
         if launched:
+            gc.collect()  # a model that still holds the group: PyTorch's gloo then aborts one process of many at its exit
             distributed.destroy_process_group()
 
 
