@@ -28,7 +28,7 @@ def train(dataset: dlcache.Dataset, out: str, workers: int = 0) -> int:
         return _train(dataset, out, workers, launched)
     finally:
         if launched:
-            gc.collect()  # a model that still holds the group: PyTorch's gloo then aborts one process of many at its exit
+            gc.collect()  # while a model holds the group, gloo may abort at the process's exit
             distributed.destroy_process_group()
 
 
