@@ -33,18 +33,19 @@ final private[read] class DlcacheReaderFactory(
     reader[InternalRow](partition, (file, split) => rows(file, split), _ => 1)
 
   private def batches(file: Path, split: ShardSplit): Iterator[ColumnarBatch] = raw match {
-    case Some(lie) => new RawBatches(lie.columns, split.raw, open(file), file.toString, batchRows)
+    case Some(lie) => new RawBatches(lie.columns, groups(lie, file, split), batchRows)
     case None => reads.batches(file, split)
   }
 
   private def rows(file: Path, split: ShardSplit): Iterator[InternalRow] = raw match {
-    case Some(lie) => new RawRows(lie.columns, columns.fields, split.raw, open(file), file.toString)
+    case Some(lie) => new RawRows(lie.columns, columns.fields, groups(lie, file, split))
     case None => columns.rows(reads.rows(file, split))
   }
 
-  private def open(file: Path): RawInput = {
+  private def groups(lie: RawColumns, file: Path, split: ShardSplit): RawGroups = {
     val fs = DatasetFiles.fileSystem(file, conf.value.value)
-    new RawInput(fs.open(file), isLocal = fs.getUri.getScheme == "file")
+    val input = new RawInput(fs.open(file), isLocal = fs.getUri.getScheme == "file")
+    new RawGroups(lie.columns, split.raw, input, file.toString)
   }
 
   private def reader[T](
