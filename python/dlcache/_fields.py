@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ._columns import Gathered
 from ._errors import ColumnError, NullValueError, OptionError, unknown_column
+from ._gathered import Gathered
 from ._manifest import Column, Manifest
 from ._memory import address_of, copy_spans
 from ._values import Field, Kind, Ragged, Strings, Value, offsets_of

@@ -14,7 +14,7 @@ from ._fingerprint import Fingerprint
 from ._options import LoaderOptions
 from ._progress import check_progress, with_bar
 from ._recut import Recut
-from ._source import Source, Work
+from ._source import Work
 from ._state import resumed
 from ._values import Batch, as_arrays
 
@@ -145,7 +145,7 @@ class BatchLoader(BatchesByStep):
             spec = self._transform.spec
             processes, name = spec.num_processes, getattr(spec.func, "__qualname__", "")
             self._settle()
-            runner, workers = self._transform.runner(), self._transform.spec.workers
+            runner, workers = self._transform.runner(), spec.workers
             transform = partial(self._transformed, runner=runner)
         work_bytes = max(1, self._super_steps * self.batch_size * self._selection.row_bytes)
         depth = max(1, min(max(2, 2 * resolved.threads, 2 * workers), resolved.prefetch // work_bytes))
@@ -159,7 +159,7 @@ class BatchLoader(BatchesByStep):
             deliver=self.deliver if self._early else dict,
             late=None if self._early or resolved.changes_rows else self.deliver,
             stop=None if runner is None else runner.close,
-            paces=source.paces if isinstance(source, Source) and not processes else None,
+            paces=None if processes else source.paces,
             kind=(tuple(self._read_fields), self.batch_size, resolved.shuffle, resolved.threads, workers, name),
             metrics=self._metrics,
         )

@@ -100,6 +100,11 @@ class Shards:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def of_groups(self) -> npt.NDArray[np.int64]:
+        """The shard of each row group."""
+        return np.repeat(np.arange(len(self)), np.diff(self.group_starts))
+
     def block_starts(self, first: int, last: int) -> npt.NDArray[np.int64]:
         """The first row id of each row group of shards `first .. last-1`, and where the last one ends."""
         groups = np.diff(self.group_starts[first : last + 1])

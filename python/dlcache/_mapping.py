@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._memory import items_at
+
 Bytes = npt.NDArray[np.uint8]
 
 _MAP_FIXED = 0x10  # of Linux on all its platforms but for Alpha, MIPS and PA-RISC
@@ -30,18 +32,10 @@ def map_at_multiple(descriptor: int, size: int, multiple: int) -> Bytes:
     if multiple > mmap.PAGESIZE and _LIBRARY is not None:
         address = _place(_LIBRARY, descriptor, size, multiple)
         if address is not None:
-            return np.asarray(_Mapping(_LIBRARY, address, size))
+            mapped = items_at(address, size, np.dtype(np.uint8), 1)
+            weakref.finalize(mapped, _LIBRARY.munmap, address, size).atexit = False
+            return mapped
     return np.frombuffer(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ), np.uint8)
-
-
-class _Mapping:
-    """Mapped memory, given back when nothing refers to it any more."""
-
-    __slots__ = ("__array_interface__", "__weakref__")
-
-    def __init__(self, library: Any, address: int, size: int) -> None:
-        self.__array_interface__ = {"version": 3, "data": (address, True), "shape": (size,), "typestr": "|u1"}
-        weakref.finalize(self, library.munmap, address, size).atexit = False
 
 
 def _place(library: Any, descriptor: int, size: int, multiple: int) -> int | None:

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import Verify
-from ._columns import ColumnReader, Gathered, column_reader, concatenate_gathered, empty, row_alignment, take_gathered
+from ._columns import ColumnReader, column_reader, row_alignment
 from ._decode import Decoder
 from ._fetch import RemoteShards
-from ._manifest import Manifest, Shards
+from ._gathered import Gathered, concatenate_gathered, empty, take_gathered
+from ._manifest import Manifest
 from ._maps import Lent, PrivateMaps, ShardMaps
 from ._memory import BufferPool
 from ._pace import Paces
@@ -65,7 +66,8 @@ class ShardReader:
         self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)
         self._readers: dict[int, ColumnReader] = {}
-        self._groups = row_groups(manifest.shards)
+        shards = manifest.shards
+        self._groups = RowGroups(shards.block_starts(0, len(shards)), shards.of_groups)
         self._stacks: dict[tuple[int, ...], RawStack | None] = {}
 
     def column(self, number: int) -> ColumnReader:
@@ -166,9 +168,3 @@ class ShardReader:
         if value is not None and column.viewable:
             lent.prepare(value)
         return value
-
-
-def row_groups(shards: Shards) -> RowGroups:
-    """The row groups of these shards."""
-    shard = np.repeat(np.arange(len(shards)), np.diff(shards.group_starts))
-    return RowGroups(shards.block_starts(0, len(shards)), shard)

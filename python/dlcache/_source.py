@@ -16,8 +16,8 @@ import numpy as np
 
 from ._ahead import Coming
 from ._classes import Codes
-from ._columns import Gathered
 from ._fields import WEIGHT, NullPolicy
+from ._gathered import Gathered
 from ._maps import Lent, PrivateMaps
 from ._memory import BufferPool
 from ._order import Orders
@@ -64,6 +64,9 @@ class Reads(Protocol):
 
     @property
     def pool(self) -> BufferPool: ...
+
+    @property
+    def paces(self) -> Paces | None: ...
 
     @property
     def fetches_ahead(self) -> bool: ...
