@@ -6,6 +6,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -212,13 +213,17 @@ class TensorSlices:
         arrays = {name: mapped(directory, name)[:rows] for name in COLUMNS[workload]}
         self.dataset = tf.data.Dataset.from_tensor_slices(arrays)
         self.rows = rows
+        self.batches = cache(self._batches)
 
     def prepare(self) -> None:
         """The arrays are the workload's own."""
 
+    def _batches(self, shuffle: bool, batch_size: int) -> Any:
+        dataset = self.dataset.shuffle(self.rows) if shuffle else self.dataset
+        return dataset.batch(batch_size).prefetch(2)
+
     def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
-        dataset = self.dataset.shuffle(self.rows, seed=seed) if shuffle else self.dataset
-        return iter(dataset.batch(batch_size).prefetch(2))
+        return iter(self.batches(shuffle, batch_size))
 
 
 class Records:
@@ -228,6 +233,7 @@ class Records:
         self.arrays = {name: mapped(directory, name)[:rows] for name in COLUMNS[workload]}
         self.path = directory / "examples.tfrecord"
         self.rows = rows
+        self.batches = cache(self._batches)
 
     def prepare(self) -> None:
         import tensorflow as tf
@@ -246,6 +252,9 @@ class Records:
                 out.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
 
     def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
+        return iter(self.batches(shuffle, batch_size))
+
+    def _batches(self, shuffle: bool, batch_size: int) -> Any:
         import tensorflow as tf
 
         shapes = {
@@ -253,8 +262,8 @@ class Records:
             for name, array in self.arrays.items()
         }
         dataset = tf.data.TFRecordDataset(str(self.path))
-        dataset = dataset.shuffle(self.rows, seed=seed) if shuffle else dataset
+        dataset = dataset.shuffle(self.rows) if shuffle else dataset
         dataset = dataset.batch(batch_size).map(
             lambda examples: tf.io.parse_example(examples, shapes), num_parallel_calls=tf.data.AUTOTUNE
         )
-        return iter(dataset.prefetch(2))
+        return dataset.prefetch(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,14 @@ class Torch(Ours):
 
 
 class TensorFlow(Ours):
-    """TensorFlow."""
+    """TensorFlow: one `tf.data.Dataset`, which has a new order each time."""
+
+    def __init__(self, workload: str, directory: Path, rows: int, options: Mapping[str, str]) -> None:
+        super().__init__(workload, directory, rows, options)
+        self.batches = cache(self._batches)
+
+    def _batches(self, shuffle: bool, batch_size: int) -> Any:
+        return self.dataset.tf(batch_size, shuffle=shuffle, **self.options)
 
     def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
-        return iter(self.dataset.tf(batch_size, shuffle=shuffle, seed=seed, **self.options))
+        return iter(self.batches(shuffle, batch_size))

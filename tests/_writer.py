@@ -41,9 +41,11 @@ def write(
     row_group_rows: int = 1000,
     compression: str = "none",
     append: bool = False,
+    aligned: bool = False,
     **top: Any,
 ) -> Path:
-    """Write a table as a dataset, or append it as a new version. `top` replaces members of the manifest."""
+    """Write a table as a dataset, or append it as a new version. `top` replaces members of the manifest.
+    aligned: let the values that it names be copies at addresses that are multiples of 64, as the connector's are."""
     root = Path(path)
     (root / "_dlcache").mkdir(parents=True, exist_ok=True)
     (root / "data").mkdir(exist_ok=True)
@@ -56,7 +58,9 @@ def write(
     step = shard_rows or max(1, table.num_rows)
     for start in range(0, table.num_rows, step):
         name = f"data/part-{len(shards)}-{uuid.uuid4()}.parquet"
-        shards.append(_shard(root, name, table.slice(start, step), columns, row_group_rows, compression, version))
+        shards.append(
+            _shard(root, name, table.slice(start, step), columns, row_group_rows, compression, version, aligned)
+        )
     manifest = {
         "format-version": 1,
         "dataset-id": before["dataset-id"] if before else str(uuid.uuid4()),
@@ -167,6 +171,7 @@ def _shard(
     row_group_rows: int,
     compression: str,
     version: int,
+    aligned: bool,
 ) -> dict[str, Any]:
     path = root / name
     options: dict[str, Any] = {"max_rows_per_page": 1 << 30, "store_decimal_as_integer": True}
@@ -195,7 +200,7 @@ def _shard(
             meta = next(meta for at, meta in found.items() if at.startswith(f"{column['name']}."))
             raw = compression == "none" and column["storage"] != "nested"
             raw &= column.get("logical") != "decimal" or "store_decimal_as_integer" in known
-            chunks[number] += _chunk(blob, meta, leaf(part, path_), column) if raw else [-1, 0, -1]
+            chunks[number] += _chunk(blob, meta, leaf(part, path_), column, aligned) if raw else [-1, 0, -1]
     blob += tail
     path.write_bytes(blob)
     return {
@@ -209,7 +214,7 @@ def _shard(
     }
 
 
-def _chunk(blob: bytearray, meta: Any, array: pa.Array, column: dict[str, Any]) -> list[int]:
+def _chunk(blob: bytearray, meta: Any, array: pa.Array, column: dict[str, Any], aligned: bool) -> list[int]:
     """The entry of one chunk; its row index, if it has one, goes to the end of `blob`."""
     storage, stored = column["storage"], column.get("stored-dtype")
     index: np.ndarray[Any, Any] | None = None
@@ -226,9 +231,14 @@ def _chunk(blob: bytearray, meta: Any, array: pa.Array, column: dict[str, Any]) 
         size = -(-len(flat) // 8) if stored == "bit" else len(flat) * np.dtype(stored).itemsize
         if storage == "ragged":
             index = np.concatenate([[0], np.cumsum(pc.list_value_length(array).to_numpy(zero_copy_only=False))])
-    at = -1
-    if index is not None:
-        blob += b"\0" * (-len(blob) % 64)
-        at = len(blob)
-        blob += index.astype("<i4").tobytes()
-    return [meta.data_page_offset + meta.total_compressed_size - size, size, at]
+    start = meta.data_page_offset + meta.total_compressed_size - size
+    if aligned:
+        start = _append(blob, bytes(blob[start : start + size]))
+    return [start, size, -1 if index is None else _append(blob, index.astype("<i4").tobytes())]
+
+
+def _append(blob: bytearray, data: bytes) -> int:
+    """Where in `blob` these bytes are then."""
+    blob += b"\0" * (-len(blob) % 64)
+    blob += data
+    return len(blob) - len(data)

@@ -19,6 +19,7 @@ from ._source import BLOCK_ROWS, LEFT_BYTES, STACKED_BYTES, SUPER_BATCH_BYTES, V
 from ._steps import Steps
 from ._transform import Transform, Where
 from ._values import Batch, Field, Value
+from ._views import Views
 
 if TYPE_CHECKING:
     from ._readable import Readable
@@ -113,6 +114,11 @@ class BatchesByStep:
             return batches
         self._settle()
         return [self._transformed(Work(epoch, step + number, 1), batch) for number, batch in enumerate(batches)]
+
+    def views(self) -> Views | None:
+        """The steps of any epoch as views of files, for those who never write into them; None where not all batches
+        are such views, or the files cannot all stay mapped."""
+        return self._source.views(self._super_steps) if self._viewed else None
 
     def batch_at(self, step: int, epoch: int = 0) -> Any:
         """The batch of one step, as the loader yields it. Changes no state."""

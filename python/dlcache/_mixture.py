@@ -239,6 +239,9 @@ class MixedSource:
     def files(self) -> None:
         """Mixed rows are no views of a file."""
 
+    def views(self, most: int) -> None:
+        """Nor are they the same in each epoch."""
+
     def read(self, work: Work, pool: BufferPool) -> dict[str, Value]:
         positions = self._steps.positions(work.step, work.steps)
         out = self._at(work.epoch, positions, pool)

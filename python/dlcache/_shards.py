@@ -19,10 +19,11 @@ from ._decode import Decoder
 from ._fetch import RemoteShards
 from ._gathered import Gathered, concatenate_gathered, empty, take_gathered
 from ._manifest import Manifest
-from ._maps import Lent, PrivateMaps, ShardMaps
+from ._maps import ShardMaps
 from ._memory import BufferPool
 from ._pace import Paces
 from ._places import Places, RowGroups
+from ._private import Lent, PrivateMaps
 from ._stack import RawStack
 from ._store import Store
 from ._values import Value

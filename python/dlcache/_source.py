@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,16 +18,17 @@ from ._ahead import Coming
 from ._classes import Codes
 from ._fields import WEIGHT, NullPolicy
 from ._gathered import Gathered
-from ._maps import Lent, PrivateMaps
 from ._memory import BufferPool
 from ._order import Orders
 from ._pace import Paces
 from ._places import Places
+from ._private import Lent
 from ._rows import Int64s, Rows
 from ._shards import ShardReader, Stretch
 from ._stack import Stack
 from ._steps import Steps
 from ._values import Value, copied
+from ._views import EpochFiles, Piece, Views
 
 SUPER_BATCH_BYTES = 4 << 20
 STACKED_BYTES = 16 << 20
@@ -36,6 +37,8 @@ VIEWED_BYTES = 16 << 20
 """Of a super-batch that is nothing but views of the file: it takes no memory."""
 LEFT_BYTES = 16 << 20
 """Of a super-batch most of which is left where it lies until it is delivered: it takes little memory."""
+_LEAST_STEPS = 8
+"""In a row group on average, so that most of them are views."""
 BLOCK_ROWS = 1 << 14
 _BLOCKS = 4
 SAMPLES = 128
@@ -78,6 +81,8 @@ class Reads(Protocol):
     def gather(self, positions: Int64s, pool: BufferPool) -> dict[str, Value]: ...
 
     def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]: ...
+
+    def views(self, most: int) -> Views | None: ...
 
     def upcoming(self, work: Work) -> Sequence[Coming]: ...
 
@@ -122,7 +127,7 @@ class Source:
         """The rows of this rank in some steps, one step after another."""
         span = self._span(work)
         if span is not None:
-            return self._range(work, span, pool, None)
+            return self._range(span, pool, None, None)
         out = self._fields(self._places(work), pool)
         if self.steps.remainder == "mask":
             out[WEIGHT] = (self.steps.positions(work.step, work.steps) < self.steps.rows).astype(np.float32)
@@ -130,7 +135,7 @@ class Source:
 
     def files(self) -> EpochFiles:
         """What the views of one iteration lie in."""
-        return EpochFiles(self.reader.private)
+        return EpochFiles(self.reader.private.borrow)
 
     def at(self, epoch: int, positions: Int64s, pool: BufferPool) -> dict[str, Value]:
         """The rows at any positions of an epoch's order, each below its end."""
@@ -234,10 +239,35 @@ class Source:
         out: list[dict[str, Value]] = []
         while len(out) < work.steps:
             step = work.step + len(out)
-            part, span = self._within_group(Work(work.epoch, step, work.steps - len(out)))
-            rows = self.read(part, pool) if span is None else self._range(part, span, pool, files)
-            out += cut(rows, self.steps.batch_size, part.steps)
+            piece = self.piece(Work(work.epoch, step, work.steps - len(out)), pool, files.get)
+            out += cut(piece.rows, self.steps.batch_size, piece.steps)
         return out
+
+    def views(self, most: int) -> Views | None:
+        """The batches of any epoch as views of files that stay mapped, at most so many steps in a piece; None where
+        they cannot all stay, or most steps would lie in several row groups. For an order that is the files'."""
+        groups = len(self.reader.manifest.shards.of_groups)
+        if self.steps.world_size > 1 or not self.reader.private.keeps_all or groups * _LEAST_STEPS > self.steps.count:
+            return None
+        starts, step = [], 0
+        while step < self.steps.count:
+            starts.append(step)
+            step += self._within_group(Work(0, step, min(most, self.steps.count - step)))[0].steps
+        return Views(starts, self._kept)
+
+    def _kept(self, step: int, steps: int) -> Piece:
+        keep = self.reader.private.keep
+        return self.piece(Work(0, step, steps), self.pool, lambda _, stretch: keep(stretch.shard))
+
+    def piece(self, work: Work, pool: BufferPool, file: Callable[[int, Stretch], Lent]) -> Piece:
+        """The first of some steps, as many as lie in one row group, but at least one: views of a file, if they do.
+        file: the mapping for an epoch and a part of a shard."""
+        part, span = self._within_group(work)
+        if span is None:
+            return Piece(part.steps, self.read(part, pool), None)
+        stretch = self.reader.stretch(*span)
+        lent = None if stretch is None else file(work.epoch, stretch)
+        return Piece(part.steps, self._range(span, pool, stretch, lent), lent)
 
     def _within_group(self, work: Work) -> tuple[Work, tuple[int, int] | None]:
         """The first of these steps, as many as lie in one row group, but at least one, and the range of their row ids;
@@ -260,11 +290,11 @@ class Source:
         span = self.steps.span(work.step, work.steps)
         return span and (span[0] + self.rows.start, span[1] + self.rows.start)
 
-    def _range(self, work: Work, span: tuple[int, int], pool: BufferPool, files: EpochFiles | None) -> dict[str, Value]:
-        """Some rows in the order of the file: as views of `files` where they lie in one row group."""
+    def _range(
+        self, span: tuple[int, int], pool: BufferPool, stretch: Stretch | None, lent: Lent | None
+    ) -> dict[str, Value]:
+        """Some rows in the order of the file: as views of `lent`, the mapping of the stretch that they are."""
         first, last = span
-        stretch = None if files is None else self.reader.stretch(first, last)
-        lent = None if stretch is None or files is None else files.get(work.epoch, stretch)
         out: dict[str, Value] = {}
         for number, name in zip(self.columns, self.names, strict=True):
             if stretch is None or lent is None:
@@ -287,26 +317,3 @@ def cut(rows: dict[str, Value], size: int, steps: int) -> list[dict[str, Value]]
     return [
         {name: value[start : start + size] for name, value in rows.items()} for start in range(0, steps * size, size)
     ]
-
-
-class EpochFiles:
-    """The private mappings that the views of one iteration lie in: each shard is borrowed anew in each epoch.
-
-    A consumer may write into a view: that stays in this mapping, and no other epoch or iteration sees it.
-    """
-
-    def __init__(self, maps: PrivateMaps) -> None:
-        self._maps = maps
-        self._lock = threading.Lock()
-        self._files: dict[tuple[int, int], Lent] = {}
-
-    def get(self, epoch: int, stretch: Stretch) -> Lent:
-        """The mapping of a shard for an epoch."""
-        key = (epoch, stretch.shard)
-        with self._lock:
-            file = self._files.get(key)
-            if file is None:
-                file = self._files[key] = self._maps.borrow(stretch.shard)
-                for old in sorted(self._files)[:-3]:
-                    del self._files[old]
-            return file

@@ -7,9 +7,10 @@ So TensorFlow's own threads read ahead, nothing is looped over row by row, and a
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ except ImportError as missing:
 from ._adapters import check_sparse, loader_options
 from ._errors import ColumnError, OptionError
 from ._loader import BatchLoader
+from ._memory import ALIGNMENT, address_of
+from ._private import Lent
 from ._readable import Readable
 from ._source import SUPER_BATCH_BYTES
 from ._values import Field, Ragged, Strings, Value, concatenate, offsets_of
@@ -62,7 +65,7 @@ def dataset(
 def batches(loader: BatchLoader, start_step: int = 0, sparse: Sequence[str] = ()) -> tf.data.Dataset:
     """The `tf.data.Dataset` of a loader, whose options say all."""
     if not loader.options.resolve().changes_rows:
-        return _graph(_Reader(loader, sparse), start_step)
+        return _graph(_Reader(loader, sparse, start_step))
     if start_step:
         raise OptionError(
             f"start_step={start_step} does not say where to begin: the transform changes the rows of a step"
@@ -76,7 +79,7 @@ def batches(loader: BatchLoader, start_step: int = 0, sparse: Sequence[str] = ()
 class _Reader:
     """The super-batches of a loader as arrays that a graph can take."""
 
-    def __init__(self, loader: BatchLoader, sparse: Sequence[str]) -> None:
+    def __init__(self, loader: BatchLoader, sparse: Sequence[str], start_step: int = 0) -> None:
         self.loader = loader
         self._sparse = check_sparse(sparse, loader.element_spec)
         self.fields = [_Crossing.of(field) for field in loader.element_spec.values()]
@@ -86,8 +89,12 @@ class _Reader:
         self.transformed = transform is not None
         steps = loader.steps
         short = steps.count > 0 and steps.size(steps.count - 1) < steps.batch_size
-        self.full_steps = steps.count - 1 if short else steps.count
-        self.at_once = self._steps_at_once()
+        self._full_steps = steps.count - 1 if short else steps.count
+        self._views = None if any(crossing.alone for crossing in self.fields) else loader.views()
+        self._starts: Sequence[int] = _Starts(self._full_steps, self._steps_at_once(), steps.count)
+        if self._views is not None:
+            self._starts, self.parallel = self._views.starts, 1
+        self._first_epoch, self._first_step = divmod(start_step, steps.count) if steps.count else (0, 0)
         self._lock = threading.Lock()
         self._iterations = 0
 
@@ -97,7 +104,7 @@ class _Reader:
             return 1
         row_bytes = sum(crossing.row_bytes for crossing in self.fields)
         fits = SUPER_BATCH_BYTES // max(1, self.loader.batch_size * row_bytes)
-        return max(1, min(self.loader.super_batch_steps, fits, self.full_steps // 4))
+        return max(1, min(self.loader.super_batch_steps, fits, self._full_steps // 4))
 
     def next_iteration(self) -> np.int64:
         """The number of the iteration that begins, from 0."""
@@ -105,15 +112,54 @@ class _Reader:
             self._iterations += 1
             return np.int64(self._iterations - 1)
 
-    def read(self, epoch: np.int64, step: np.int64) -> Arrays:
-        """The arrays of the super-batch that begins with a step."""
-        steps = 1 if step >= self.full_steps else min(self.at_once, self.full_steps - int(step))
+    @property
+    def epoch_length(self) -> int:
+        """Super-batches of an epoch."""
+        return len(self._starts)
+
+    @property
+    def begins_whole(self) -> bool:
+        """True if the first iteration has whole epochs."""
+        return self._first_step == 0
+
+    @property
+    def first(self) -> int:
+        """The super-batch that the first iteration begins with."""
+        return bisect_right(self._starts, self._first_step) - 1
+
+    @property
+    def calls(self) -> Any:
+        """What reads a super-batch, as an operation: of the number of an iteration and one of a super-batch in it."""
+        if self._views is None:
+            return partial(tf.numpy_function, self._read, Tout=self.dtypes)
+        return partial(tf.py_function, self._view, Tout=self.dtypes)
+
+    def _read(self, iteration: np.int64, number: np.int64) -> Arrays:
+        epoch, step, steps = self._steps_of(int(iteration), int(number))
         if self.transformed:
-            parts = self.loader.batches(int(step), steps, int(epoch))
+            parts = self.loader.batches(step, steps, epoch)
             rows = {name: concatenate([_value(part[name]) for part in parts]) for name in parts[0]}
         else:
-            rows = self.loader.read(int(step), steps, int(epoch))
-        return self._arrays(self.loader.steps.size(int(step)), rows)
+            rows = self.loader.read(step, steps, epoch)
+        return self._arrays(self.loader.steps.size(step), rows)
+
+    def _view(self, iteration: tf.Tensor, number: tf.Tensor) -> list[tf.Tensor]:
+        assert self._views is not None
+        self.loader.dataset.hold()
+        _, step, steps = self._steps_of(int(iteration), int(number))
+        piece = self._views.piece(step, steps)
+        size, *arrays = self._arrays(self.loader.steps.size(step), piece.rows)
+        return [tf.constant(size), *(_shared(array, piece.lent) for array in arrays)]
+
+    def _steps_of(self, iteration: int, number: int) -> tuple[int, int, int]:
+        """The epoch, the first step and how many steps."""
+        epoch, number = divmod(number, len(self._starts))
+        start = self._starts[number]
+        end = self._starts[number + 1] if number + 1 < len(self._starts) else self.loader.steps.count
+        if iteration == epoch == 0:
+            start = max(start, self._first_step)
+        before = self._first_epoch + iteration * (self.loader.options.resolve().epochs or 1)
+        return before + epoch, start, end - start
 
     @cached_property
     def _values(self) -> BatchLoader:
@@ -133,11 +179,11 @@ class _Reader:
 
     @property
     def dtypes(self) -> list[tf.DType]:
-        """Those of what `read` returns."""
+        """Those of what is read."""
         return [tf.int64, *(dtype for crossing in self.fields for dtype in crossing.dtypes)]
 
     def built(self, size: tf.Tensor, *arrays: tf.Tensor) -> Any:
-        """The super-batch of what `read` returned, as the loader yields it."""
+        """The super-batch of what was read, as the loader yields it."""
         size = tf.ensure_shape(size, [])
         batch: dict[str, Any] = {}
         for crossing in self.fields:
@@ -146,6 +192,21 @@ class _Reader:
         for name in self._sparse:
             batch[name] = tf.sparse.from_dense(batch[name])
         return self.loader.deliver(batch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Starts(Sequence[int]):
+    """The steps with which super-batches begin: every so many of the full steps, and one that is short."""
+
+    full: int
+    at_once: int
+    steps: int
+
+    def __len__(self) -> int:
+        return -(-self.full // self.at_once) + self.steps - self.full
+
+    def __getitem__(self, number: Any) -> Any:
+        return min(range(len(self))[number] * self.at_once, self.full)
 
 
 def _value(value: Value) -> Value:
@@ -216,6 +277,22 @@ class _Crossing:
         return tf.ensure_shape(tensor, [None, batch, *shape])
 
 
+def _shared(array: npt.NDArray[Any], lent: Lent | None) -> tf.Tensor:
+    """A tensor over the memory of an array; a copy where TensorFlow wants other addresses.
+
+    Its kernels write their result into an input that nobody else has (`Tensor::RefCountIsOne`). So one tensor of each
+    part of `lent` is kept with that mapping: slices of it are never the only ones that refer to the memory.
+    """
+    if not array.nbytes or array.dtype.kind not in "fiu" or address_of(array) % ALIGNMENT:
+        return tf.constant(array)
+    if lent is None or not np.may_share_memory(array, lent.file):
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    key = (address_of(array), array.shape, array.dtype.str)
+    if key not in lent.made:
+        lent.made.setdefault(key, tf.experimental.dlpack.from_dlpack(array.__dlpack__()))
+    return lent.made[key]
+
+
 def _as_ragged(array: npt.NDArray[Any]) -> Ragged:
     return Ragged(array.reshape(-1), offsets_of(np.full(len(array), array.shape[1], np.int64)))
 
@@ -230,41 +307,30 @@ def _as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 # The graph
 
 
-def _graph(reader: _Reader, start_step: int) -> tf.data.Dataset:
-    loader, count = reader.loader, reader.loader.steps.count
-    epochs = loader.options.resolve().epochs
-    first_epoch, first_step = divmod(start_step, count) if count else (0, 0)
+def _graph(reader: _Reader) -> tf.data.Dataset:
+    """Functions are few here: each takes TensorFlow milliseconds when an iteration begins."""
+    count, epochs = reader.loader.steps.count, reader.loader.options.resolve().epochs
+    last = tf.int64.max if epochs is None else epochs * reader.epoch_length
 
     def iteration(number: tf.Tensor) -> tf.data.Dataset:
-        """The starts (epoch, step) of all super-batches of the iteration with this number."""
-        begin = first_epoch + number * (epochs or 1)
-        skipped = tf.where(number == 0, tf.constant(first_step, tf.int64), 0)
-        end = tf.int64.max if epochs is None else begin + epochs
-        return tf.data.Dataset.range(begin, end).flat_map(
-            lambda epoch: epoch_starts(epoch, tf.where(epoch == begin, skipped, 0))
-        )
-
-    def epoch_starts(epoch: tf.Tensor, step: tf.Tensor) -> tf.data.Dataset:
-        full = tf.data.Dataset.range(step, reader.full_steps, reader.at_once)
-        short = tf.data.Dataset.range(tf.maximum(step, reader.full_steps), count)
-        return full.concatenate(short).map(lambda start: (epoch, start))
-
-    def super_batch(epoch: tf.Tensor, step: tf.Tensor) -> Any:
-        return reader.built(*tf.numpy_function(reader.read, [epoch, step], reader.dtypes))
+        """The super-batches of the iteration with this number, by theirs."""
+        first = tf.where(number == 0, tf.constant(reader.first, tf.int64), 0)
+        return tf.data.Dataset.zip((tf.data.Dataset.from_tensors(number).repeat(), tf.data.Dataset.range(first, last)))
 
     numbers = tf.data.Dataset.from_tensors(0).map(
         lambda _: tf.ensure_shape(tf.numpy_function(reader.next_iteration, [], tf.int64), [])
     )
     if not count:
         numbers = numbers.take(0)
-    starts = numbers.flat_map(iteration)
-    parallel = reader.parallel if reader.parallel > 1 else None
-    super_batches = starts.map(super_batch, num_parallel_calls=parallel).prefetch(1)
+    super_batches = numbers.flat_map(iteration).map(
+        lambda *numbers: reader.built(*reader.calls(inp=numbers)),
+        num_parallel_calls=reader.parallel if reader.parallel > 1 else None,
+    )
     # Slices share the memory of the tensor that they are of, where `unbatch` would copy.
-    batches = super_batches.flat_map(lambda *parts: tf.data.Dataset.from_tensor_slices(_element(parts)))
+    batches = super_batches.prefetch(1).flat_map(lambda *parts: tf.data.Dataset.from_tensor_slices(_element(parts)))
     if epochs is None:
         batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY if count else 0))
-    elif first_step == 0:
+    elif reader.begins_whole:
         batches = batches.apply(tf.data.experimental.assert_cardinality(count * epochs))
     return _unsharded(reader, batches.prefetch(tf.data.AUTOTUNE))
 
