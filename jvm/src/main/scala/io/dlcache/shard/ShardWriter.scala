@@ -93,7 +93,7 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
     bufferedRows += 1
     if (rowGroupRows == 0) {
       if (!isReserved && bufferedBytes >= options.rowGroupBytes / ShardWriter.Sample) reserve()
-      if (bufferedBytes >= options.rowGroupBytes || bufferedRows == ShardWriter.MaxRowGroupRows) {
+      if (isRowGroup || bufferedRows == ShardWriter.MaxRowGroupRows) {
         rowGroupRows = bufferedRows
         flush()
       }
@@ -102,6 +102,13 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
       flush()
     }
   }
+
+  /** Whether the first row group is large enough. If it has many rows it ends at a round number of them, a little later:
+    * batches of the usual sizes then lie in one row group each, as one piece of memory.
+    */
+  private def isRowGroup: Boolean = bufferedBytes >= options.rowGroupBytes &&
+    (bufferedRows < ShardWriter.ManyRows || bufferedBytes >= ShardWriter.MostWaiting * options.rowGroupBytes ||
+      bufferedRows % math.max(ShardWriter.Round, Integer.highestOneBit(bufferedRows / 32)) == 0)
 
   /** Writes what is left and closes the file. A shard without rows has no file, and a summary of 0 rows and 0 bytes. */
   def close(): ShardSummary = {
@@ -199,6 +206,10 @@ private[shard] object ShardWriter {
   /** What part of a row group shows how much its columns will have. */
   private val Sample = 8
   private val Slack = 1.0625
+
+  private val ManyRows = 4096
+  private val Round = 256
+  private val MostWaiting = 1.125
 
   /** Leaves room for one more row below the limit of a column chunk. */
   private val MaxBuffered = 3L << 29

@@ -297,6 +297,15 @@ class ShardWriterSuite extends ShardTest {
     assert(one.summary.rowGroupRows == 1003 && footer(one).getBlocks.size == 1)
   }
 
+  test("many rows make row groups of a round number of them, unless rows grow meanwhile") {
+    val data = spark.range(0, 40000, 1, 1).toDF()
+    assert(write(data, None, ShardOptions(8 * 4097)).summary.rowGroupRows == 4096 + 256)
+    assert(write(data, None, ShardOptions(8 * 4096)).summary.rowGroupRows == 4096)
+    assert(write(data, None, ShardOptions(8 * 20000)).summary.rowGroupRows == 40 * 512)
+    val growing = write(blobs(Seq.fill(4100)(6) ++ Seq.fill(100)(996): _*), blob, None, ShardOptions(41000))
+    assert(growing.summary.rowGroupRows < 4120)
+  }
+
   test("values start at multiples of 64 and of their rows' width") {
     val data = spark.range(0, 30000, 1, 1).selectExpr(
       "id l",
