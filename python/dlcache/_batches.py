@@ -64,9 +64,9 @@ class Pipeline:
 
     threads: gather threads; 0 gathers in the consumer's thread. depth: how many super-batches may be under way or
     ready. views: batches may be views of the file. transform: applied to each batch, by at most `transform_threads`
-    threads, in order if it is one. deliver: makes of each batch what the consumer gets, in the threads too: they have
-    time while the consumer works. late: likewise, but in the consumer's thread. stop: called when the iteration ends,
-    while transforms may be under way.
+    threads, in order if it is one. deliver: makes of batches what the consumer gets, in the threads too: they have time
+    while the consumer works. late: likewise of one batch, but in the consumer's thread. stop: called when the iteration
+    ends, while transforms may be under way.
     paces, kind: what earlier iterations of this kind have learnt about the use of threads; None uses them always.
     """
 
@@ -76,7 +76,7 @@ class Pipeline:
     views: bool
     transform: Callable[[Work, dict[str, Value]], dict[str, Value]] | None
     transform_threads: int
-    deliver: Callable[[dict[str, Value]], Any]
+    deliver: Callable[[list[dict[str, Value]]], list[Any]]
     late: Callable[[Any], Any] | None = None
     stop: Callable[[], None] | None = None
     paces: Paces | None = None
@@ -124,14 +124,18 @@ class Pipeline:
             self._ahead.ask(self.source.upcoming(work))
         return self.source.batches(work, self._pool, self._files)
 
-    def _finished(self, work: Work, batch: dict[str, Value]) -> _Sized:
+    def _job(self, work: Work, gather: Callable[[], list[dict[str, Value]]]) -> _Job:
+        return _Job(work, gather, self._delivered, None if self.transform is None else self._transformed)
+
+    def _transformed(self, work: Work, batch: dict[str, Value]) -> _Sized:
         """The batch of one step, as it is delivered."""
-        if self.transform is not None:
-            batch = self.transform(work, batch)
-        rows = size = 0
-        for value in batch.values():
-            rows, size = len(value), size + size_of(value)
-        return self.deliver(batch), rows, size
+        assert self.transform is not None
+        return self._delivered([self.transform(work, batch)])[0]
+
+    def _delivered(self, batches: list[dict[str, Value]]) -> list[_Sized]:
+        """Batches with the same fields, as they are delivered."""
+        rows = [len(next(iter(batch.values()))) for batch in batches]
+        return list(zip(self.deliver(batches), rows, _bytes_of(batches, rows), strict=True))
 
     def _made(self, works: Iterable[Work], pace: Pace | None) -> Iterator[tuple[Work, list[_Sized]]]:
         """The batches of each super-batch: made by threads ahead of the consumer, or here when it wants them."""
@@ -161,7 +165,7 @@ class Pipeline:
                     work = next(todo, None)
                     if work is None:
                         return
-                    job = _Job(work, partial(self._gather, work), self._finished)
+                    job = self._job(work, partial(self._gather, work))
                     job.help()
                 got = clock()
                 metrics.consumer_wait_seconds += got - asked
@@ -202,7 +206,7 @@ class _Threads:
         gather: Callable[[], list[dict[str, Value]]] = partial(self._pipeline._gather, work)
         if self._finishers is not None and self._gatherers is not None:
             gather = self._gatherers.submit(gather).result
-        job = _Job(work, gather, self._pipeline._finished)
+        job = self._pipeline._job(work, gather)
         return job, [finishers.submit(job.help) for _ in range(min(self._helpers, work.steps))]
 
     def shut_down(self) -> None:
@@ -217,20 +221,22 @@ class _Threads:
 
 
 class _Job:
-    """The batches of one super-batch: gathered by the thread that is the first to help, finished one at a time by all
-    threads that help. ready: when the last one was finished. computed: the processor time that it took.
+    """The batches of one super-batch: gathered by the thread that is the first to help, and finished at once, or, if
+    they are transformed, one at a time by all threads that help. ready: when the last one was finished. computed: the
+    processor time that it took.
     """
 
     def __init__(
         self,
         work: Work,
         gather: Callable[[], list[dict[str, Value]]],
-        finish: Callable[[Work, dict[str, Value]], _Sized],
+        finish: Callable[[list[dict[str, Value]]], list[_Sized]],
+        transform: Callable[[Work, dict[str, Value]], _Sized] | None,
     ) -> None:
         self.work = work
         self.ready = self.computed = 0.0
         self._gather: Callable[[], list[dict[str, Value]]] | None = gather
-        self._finish = finish
+        self._finish, self._transform = finish, transform
         self._lock = threading.Lock()
         self._todo: deque[tuple[int, dict[str, Value]]] = deque()
         self._done: list[_Sized | None] = [None] * work.steps
@@ -241,15 +247,17 @@ class _Job:
         begun = time.thread_time()
         with self._lock:
             gather, self._gather = self._gather, None
-            if gather is not None:
+            if gather is not None and self._transform is None:
+                self._done[:] = self._finish(gather())
+            elif gather is not None:
                 self._todo.extend(enumerate(gather()))
-        while self._todo and self._error is None:
+        while self._transform is not None and self._todo and self._error is None:
             try:
                 number, batch = self._todo.popleft()
             except IndexError:
                 break
             try:
-                self._done[number] = self._finish(Work(self.work.epoch, self.work.step + number, 1), batch)
+                self._done[number] = self._transform(Work(self.work.epoch, self.work.step + number, 1), batch)
             except BaseException as error:
                 with self._lock:
                     if self._error is None or number < self._error[0]:
@@ -273,6 +281,15 @@ class _Job:
         would be there until the garbage collector comes."""
         self._error = None
         self._todo.clear()
+
+
+def _bytes_of(batches: list[dict[str, Value]], rows: list[int]) -> list[int]:
+    """The bytes of batches with the same fields."""
+    first = batches[0].values() if batches and rows[0] else ()
+    if first and all(isinstance(value, np.ndarray) for value in first):
+        row = sum(map(size_of, first)) // rows[0]
+        return [row * count for count in rows]
+    return [sum(map(size_of, batch.values())) for batch in batches]
 
 
 def size_of(value: Value) -> int:

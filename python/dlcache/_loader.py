@@ -156,7 +156,7 @@ class BatchLoader(BatchesByStep):
             views=not resolved.shuffle and self._selection.viewable,
             transform=transform,
             transform_threads=workers,
-            deliver=self.deliver if self._early else dict,
+            deliver=self.deliver_all if self._early else list,
             late=None if self._early or resolved.changes_rows else self.deliver,
             stop=None if runner is None else runner.close,
             paces=None if processes else source.paces,

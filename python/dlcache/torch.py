@@ -96,6 +96,14 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
             made[name] = made[name].to_sparse()
         return made
 
+    def deliver_all(self, batches: Sequence[Batch]) -> list[Any]:
+        overridden = type(self).convert is not TorchLoader.convert or type(self).deliver is not TorchLoader.deliver
+        if overridden or self._sparse or not batches:
+            return super().deliver_all(batches)
+        names = tuple(batches[0])
+        columns = [self._tensors.all(name, [batch[name] for batch in batches]) for name in names]
+        return [self.arrange(dict(zip(names, made, strict=True))) for made in zip(*columns, strict=True)]
+
     # Which steps: all in one process, every n-th in each of n workers
 
     def __iter__(self) -> Iterator[Any]:
@@ -298,8 +306,18 @@ class Tensors:
             if name not in fields:
                 raise unknown_column(name, fields, "pad_to: a batch")
 
+    def all(self, name: str, values: Sequence[Value]) -> list[Any]:
+        """The values of several batches, as `of` makes them. Arrays are parts of one, or at least alike."""
+        if self._shares(values[0]):
+            return list(map(torch.from_numpy, values))
+        return [self.of(name, value) for value in values]
+
+    def _shares(self, value: Value) -> bool:
+        """True if PyTorch has tensors over such an array."""
+        return type(value) is np.ndarray and value.dtype in _SHARED and value.flags.carray and not self._pinning
+
     def of(self, name: str, value: Value) -> Any:
-        if type(value) is np.ndarray and value.dtype in _SHARED and value.flags.carray and not self._pinning:
+        if self._shares(value):
             return torch.from_numpy(value)
         if isinstance(value, Ragged):
             length = self.pad_to.get(name) if isinstance(self.pad_to, Mapping) else self.pad_to
