@@ -18,8 +18,8 @@ OLDER_PYSPARK := -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableEx
 SPARK_HOME_OF_VENV = $$($(BIN)/python -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-jvm test-integration test-spark-lowest test-matrix test-lowest test-load fuzz \
-  lint format benchmark golden clean
+.PHONY: help demo test test-python test-jvm test-integration test-spark-lowest test-matrix test-lowest test-load \
+  test-clouds fuzz lint format benchmark golden clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -60,6 +60,9 @@ test-lowest: ## Python unit tests on the lowest NumPy and PyArrow
 
 test-load: $(INSTALLED) ## the large and the many: minutes, and some GB of disk
 	$(BIN)/python -m pytest tests/load_*.py -s
+
+test-clouds: $(INSTALLED) $(JAR) ## emulators of Google Cloud Storage and Azure: needs Go, npm and openssl
+	$(BIN)/python -m pytest integration/clouds.py
 
 FUZZ_SECONDS := 300
 fuzz: $(INSTALLED) ## damaged manifests and shards, with Atheris, for FUZZ_SECONDS each

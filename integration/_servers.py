@@ -1,6 +1,7 @@
-"""Stores as their own processes: an S3-compatible server and HDFS, on ports that the operating system chooses.
+"""Stores as their own processes: an S3-compatible server and HDFS, and emulators of the two other clouds, on ports that
+the operating system chooses.
 
-Their jars come from Maven once, into the cache directory of the build.
+They come from Maven, Go's and npm's registries once, into the cache directory of the build.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -25,6 +27,11 @@ HADOOP = "3.5.0"
 """Of the HDFS that is started; Spark 4.2 has this one too."""
 SECONDS = 120
 ACCESS_KEY, SECRET_KEY = "local-identity", "local-credential"
+FAKE_GCS_SERVER = "github.com/fsouza/fake-gcs-server@v1.56.1"
+AZURITE = "azurite@3.35.0"
+"""The newest that runs on Node.js 20."""
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Of the account that is built in, devstoreaccount1: it is in Azurite's manual, and no secret."""
 
 
 def hadoop_version() -> str:
@@ -40,17 +47,25 @@ def s3a_puts_conditionally() -> bool:
 
 def jars(profile: str, hadoop: str = HADOOP) -> list[Path]:
     """The jars of a profile of `servers/pom.xml`, of a version of Hadoop."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dlcache-build"
     told = hashlib.sha256(POM.read_bytes() + hadoop.encode())
-    folder = caches / f"{profile}-{told.hexdigest()[:16]}"
+    command = ["mvn", "--quiet", "--batch-mode", "-f", str(POM), "-P", profile]
+    command += [f"-Dhadoop.version={hadoop}", "dependency:copy-dependencies", "-DoutputDirectory={}"]
+    return sorted(_installed(f"{profile}-{told.hexdigest()[:16]}", command).glob("*.jar"))
+
+
+def _installed(name: str, command: list[str], **environment: str) -> Path:
+    """A folder of the build's cache. If it is not there, `command` fills it; `{}` stands for it."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dlcache-build"
+    folder = caches / name
     if not folder.is_dir():
         partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-        command = ["mvn", "--quiet", "--batch-mode", "-f", str(POM), "-P", profile]
-        command += [f"-Dhadoop.version={hadoop}", "dependency:copy-dependencies"]
-        subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True, stdin=subprocess.DEVNULL)
+        partial.mkdir(parents=True)
+        told = {key: value.replace("{}", str(partial)) for key, value in environment.items()}
+        words = [word.replace("{}", str(partial)) for word in command]
+        subprocess.run(words, check=True, stdin=subprocess.DEVNULL, env=os.environ | told)
         with suppress(OSError):  # another run was faster
             partial.rename(folder)
-    return sorted(folder.glob("*.jar"))
+    return folder
 
 
 @dataclass
@@ -160,3 +175,28 @@ def wait_for_hdfs(server: Server, folder: Path) -> None:
     while not details.exists() or "}" not in details.read_text():
         assert server.process.poll() is None and time.monotonic() < end, "HDFS ended:\n" + "".join(server.lines)
         time.sleep(0.05)
+
+
+@contextmanager
+def fake_gcs() -> Iterator[int]:
+    """Google Cloud Storage's API over memory. Yields its port; it is there then."""
+    folder = _installed(FAKE_GCS_SERVER.rpartition("/")[2], ["go", "install", FAKE_GCS_SERVER], GOBIN="{}")
+    with socket.socket() as free:  # the server cannot say which port it was given
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(folder / "fake-gcs-server"), "-backend", "memory", "-scheme", "http"]
+    command += ["-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}"]
+    with _running(command) as server:
+        server.wait_for("server started at")
+        yield port
+
+
+@contextmanager
+def azurite(folder: Path) -> Iterator[int]:
+    """Azure's Blob API over memory: there is no hierarchical namespace. Yields its port; it is there then."""
+    folder.mkdir(parents=True)
+    command = ["npm", "install", "--prefix", "{}", "--no-audit", "--no-fund", "--ignore-scripts", AZURITE]
+    program = _installed(AZURITE, command) / "node_modules" / ".bin" / "azurite-blob"
+    options = ["--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent"]
+    with _running([str(program), "--blobHost", "127.0.0.1", "--blobPort", "0", *options], cwd=folder) as server:
+        yield int(server.wait_for(r"successfully listens on http://127\.0\.0\.1:([0-9]+)")[1])

@@ -38,7 +38,13 @@ def own_mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def store_jars() -> list[Path]:
+    """What Spark needs to reach the stores that the tests start, besides its own jars."""
+    return _servers.jars("s3a", _servers.hadoop_version())
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory, store_jars: list[Path]) -> Iterator[Any]:
     """One classic session on two threads, with its own warehouse and its own default root."""
     base = tmp_path_factory.mktemp("spark")
     settings = {
@@ -50,7 +56,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": str(base / "warehouse"),
         "spark.datasource.dlcache.root": str(base / "root"),
-        "spark.jars": ",".join(map(str, _servers.jars("s3a", _servers.hadoop_version()))),
+        "spark.jars": ",".join(map(str, store_jars)),
     }
     builder = SparkSession.builder.master("local[2]").appName("dlcache integration").config(map=settings)
     session = dlcache.configure(builder).getOrCreate()

@@ -6,16 +6,19 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import _gcs
 import _s3
 import _writer
 import numpy as np
@@ -24,10 +27,12 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import fs
 
 import dlcache
 from dlcache import _retry
-from dlcache._connect import _http_address, _rpc_port, hadoop_conf, parse_uri
+from dlcache._connect import _http_address, _rpc_port, connect, hadoop_conf, parse_uri
+from dlcache._files import Files
 from dlcache._leases import parse_lease
 from dlcache._mirror import Mirror, MirrorOptions, mirror_bytes, mirror_folder
 from dlcache._ranges import merged, pieces
@@ -362,6 +367,67 @@ def test_the_variables_of_the_aws_tools_are_enough(
     assert dlcache.gc("s3a://bucket", grace=0).datasets[0].removed == ()
 
 
+def test_folders_of_google_are_parts_of_names(local: Path, tmp_path: Path) -> None:
+    root = tmp_path / "bucket" / "root"
+    shutil.copytree(local, root / "an ü%20x")
+    (root / "file").write_bytes(b"1")
+    uri = "gs://bucket/root/an ü%20x"
+    with _gcs.serving(root.parent) as gcs:
+        dataset = dlcache.load(uri, storage_options=gcs.options, cache_dir=tmp_path / "mirror")
+        batches = dataset.numpy(64, columns=["wide", "label"])
+        assert [int(label) for batch in batches for label in batch["label"]] == list(range(ROWS))
+        listed = Files.of("gs://bucket/root", gcs.options).listing("")
+        assert {(entry.path, entry.kind, entry.size) for entry in listed} == {
+            ("an ü%20x", "directory", 0),
+            ("file", "file", 1),
+        }
+        files = [entry.path for entry in Files.of(uri, gcs.options).entries() if entry.kind == "file"]
+        assert files == sorted(path.relative_to(local).as_posix() for path in local.rglob("*") if path.is_file())
+
+
+def test_what_is_not_there_is_asked_for_once_of_google(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "file").write_bytes(b"1")
+    with _gcs.serving(tmp_path) as gcs:
+        for path in ("gs://bucket/roo", "gs://bucket/root/file", "gs://another/x"):
+            with pytest.raises(dlcache.NotADatasetError):
+                dlcache.load(path, storage_options=gcs.options)
+        requests = gcs.requests()
+    assert len(requests) == len(set(requests)) > 0
+
+
+def _client(uri: str, **options: Any) -> Any:
+    """PyArrow's file system of a URI."""
+    parsed = parse_uri(uri)
+    assert parsed is not None
+    driver: Any = connect(parsed, options)[0]
+    return driver._fs
+
+
+def test_google_s_client_does_not_try_for_a_quarter_of_an_hour() -> None:
+    told = timedelta(seconds=100)
+    ours = _client("gs://bucket/x", anonymous=True)
+    assert ours == fs.GcsFileSystem(anonymous=True, retry_time_limit=timedelta(seconds=15))
+    assert ours != fs.GcsFileSystem(anonymous=True)
+    assert _client("gs://bucket/x", anonymous=True, retry_time_limit=told) == fs.GcsFileSystem(
+        anonymous=True, retry_time_limit=told
+    )
+
+
+@pytest.mark.skipif(not hasattr(fs, "AzureFileSystem"), reason="PyArrow has it since version 20")
+def test_the_account_of_azure_is_in_the_path_or_in_the_options() -> None:
+    key = "a2V5"
+    said = fs.AzureFileSystem("account", account_key=key)
+    assert _client("abfss://container@account.dfs.core.windows.net/x", account_key=key) == said
+    for uri in ("abfss://container/x", "abfss://container@localhost/x"):
+        assert _client(uri, account_name="account", account_key=key) == said
+
+
+def test_who_empties_a_file_before_it_is_replaced() -> None:
+    uris = ["/x", "s3a://b/x", "gs://b/x", "hdfs://h/x", "webhdfs://h:1/x", "abfss://c@a.dfs.core.windows.net/x"]
+    assert [Files.of(uri).replaces_whole for uri in uris] == [True, True, True, False, False, False]
+
+
 def test_redaction() -> None:
     options = {"client_kwargs": {"aws_secret_access_key": "abcdef"}, "token": "ghijkl", "region": "eu"}
     said = "abcdef ghijkl eu https://x/y?delegation=KKK&X-Amz-Signature=SSS&a=1"
@@ -381,7 +447,9 @@ def test_what_is_tried_again() -> None:
     assert _retry.retry(fail_twice, pause=pauses.append) == "done"
     assert len(pauses) == 2
     assert pauses[0] < pauses[1]
-    for final in (FileNotFoundError("x"), PermissionError("x"), OSError("AWS Error ACCESS_DENIED"), TypeError("x")):
+    final_ones = [FileNotFoundError("x"), PermissionError("x"), TypeError("x"), OSError("AWS Error ACCESS_DENIED")]
+    final_ones += [OSError(f"Azure Error: [Authorization{reason}] 403") for reason in ("Failure", "PermissionMismatch")]
+    for final in final_ones:
         assert not _retry.is_transient(final)
     for passing in (OSError("AWS Error NETWORK_CONNECTION"), TimeoutError(), ConnectionResetError()):
         assert _retry.is_transient(passing)

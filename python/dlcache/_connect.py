@@ -13,11 +13,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from xml.etree import ElementTree
 
-from ._drivers import ArrowDriver, Driver, FsspecDriver
+from ._drivers import ArrowDriver, Driver, FsspecDriver, GoogleDriver
 from ._errors import OptionError, StorageError
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://([^/]*))?(.*)", re.DOTALL)
@@ -25,6 +26,8 @@ _SAME = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfss": "abfs", "wasbs": "abfs"
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "abfs": "adlfs"}
 _SECONDS = (10, 60)
 """Until WebHDFS must have connected, and must have sent something."""
+_GOOGLE = timedelta(seconds=15)
+"""For how long Google's client tries again by itself, which are 15 minutes if nobody says so."""
 _MOST = 16
 
 
@@ -111,7 +114,7 @@ def _new(uri: Uri, options: Mapping[str, Any]) -> Driver:
     try:
         filesystem = _arrow(uri, options)
         if filesystem is not None:
-            return ArrowDriver(filesystem)
+            return GoogleDriver(filesystem) if uri.scheme == "gs" else ArrowDriver(filesystem)
     except TypeError as error:
         refused = str(error)
     return _fsspec(uri, options, refused)
@@ -128,10 +131,10 @@ def _arrow(uri: Uri, options: Mapping[str, Any]) -> Any:
             region = _region(uri.authority, options)
             return filesystem if region is None else _s3({"region": region, **options})
         if uri.scheme == "gs":
-            return fs.GcsFileSystem(**options)
+            return fs.GcsFileSystem(**{"retry_time_limit": _GOOGLE, **options})
         if uri.scheme == "abfs":
             account = uri.authority.partition("@")[2].partition(".")[0]
-            return fs.AzureFileSystem(**({"account_name": account} if account else {}), **options)
+            return fs.AzureFileSystem(**{**({"account_name": account} if account else {}), **options})
     except (AttributeError, ImportError):  # a pyarrow that was built without it
         pass
     return None

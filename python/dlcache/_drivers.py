@@ -90,6 +90,24 @@ class ArrowDriver:
         self._fs.delete_dir(path)
 
 
+class GoogleDriver(ArrowDriver):
+    """`pyarrow.fs.GcsFileSystem` finds a folder below another only where it has an object of its own, which nobody has
+    to make: what lies in a folder is seen from all that lies below it."""
+
+    def list(self, path: str) -> list[Info]:
+        from pyarrow import fs
+
+        below = self._fs.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
+        found: dict[str, Info] = {}
+        for info in below:
+            name, deeper, _ = info.path.removeprefix(path).strip("/").partition("/")
+            if name:
+                found[name] = Info(name, "directory", 0, float("inf")) if deeper else _arrow_info(info)
+        if not below:
+            self.info(path)
+        return list(found.values())
+
+
 class _ArrowFile:
     def __init__(self, file: Any) -> None:
         self._file = file

@@ -45,8 +45,9 @@ class Files:
 
     @property
     def replaces_whole(self) -> bool:
-        """True if `put` replaces a file so that readers see the old one or the new one: HDFS truncates it first."""
-        return self.store.remote is None or not self.store.remote.uri.scheme.endswith("hdfs")
+        """True if `put` replaces a file so that readers see the old one or the new one: HDFS and PyArrow's Azure empty
+        it first."""
+        return self.store.remote is None or not self.store.remote.uri.scheme.endswith(("hdfs", "abfs"))
 
     def child(self, name: str) -> Files:
         """The directory `name` in this one."""

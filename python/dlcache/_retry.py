@@ -41,6 +41,8 @@ _REFUSALS = (
     "unrecognized_client",
     "unauthorized",
     "forbidden",
+    "authorizationfailure",
+    "authorizationpermissionmismatch",
     "authentication",
     "credential",
     "http status 401",
