@@ -19,42 +19,58 @@ from typing import Any
 import numpy as np
 
 from ._ahead import Ahead
-from ._errors import OptionError
 from ._pace import Pace, Paces
 from ._source import Reads, Work
 from ._values import Value
 
-_forks = 0
+FORKS = [0]
 """How often this process was forked from another, counted from the first import."""
 
 
 def _forked() -> None:
-    global _forks
-    _forks += 1
+    FORKS[0] += 1
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
-@dataclass
 class Metrics:
     """What a loader has done so far.
 
     rows, batches, bytes: delivered. consumer_wait_seconds: the consumer waited for data. reader_wait_seconds: data
-    that was ready waited for the consumer. seconds: from the first request for a batch to the last delivery, over all
-    iterations.
+    that was ready waited for the consumer.
     """
 
-    rows: int = 0
-    batches: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    consumer_wait_seconds: float = 0.0
-    reader_wait_seconds: float = 0.0
+    def __init__(self) -> None:
+        self.rows = self.batches = self.bytes = 0
+        self.consumer_wait_seconds = self.reader_wait_seconds = 0.0
+        self._seconds, self._begun, self._running = 0.0, 0.0, 0
+
+    def begin(self) -> None:
+        """An iteration begins."""
+        if not self._running:
+            self._begun = time.perf_counter()
+        self._running += 1
+
+    def end(self) -> None:
+        """An iteration has ended."""
+        self._running -= 1
+        if not self._running:
+            self._seconds += time.perf_counter() - self._begun
+
+    @property
+    def seconds(self) -> float:
+        """Of iterating: from the first request for a batch to the end, or until now."""
+        return self._seconds + (time.perf_counter() - self._begun if self._running else 0.0)
+
+    def values(self) -> dict[str, float]:
+        """All by name."""
+        names = ("rows", "batches", "bytes", "seconds", "consumer_wait_seconds", "reader_wait_seconds")
+        return {name: getattr(self, name) for name in names}
 
 
-_Sized = tuple[Any, int, int]
+Sized = tuple[Any, int, int]
 """A batch as it is delivered, its rows and its bytes."""
 
 
@@ -83,34 +99,20 @@ class Pipeline:
     kind: Hashable = None
     metrics: Metrics = field(default_factory=Metrics)
 
-    def run(self, works: Iterable[Work]) -> Generator[tuple[int, int, Any], None, None]:
-        """Yields (epoch, step, what is delivered)."""
+    def run(self, works: Iterable[Work]) -> Generator[tuple[Work, Iterable[Sized]], None, None]:
+        """Yields super-batches, and their batches as they are delivered."""
         self._pool = self.source.pool
         self._files = self.source.files() if self.views else None
         self._ahead = Ahead() if self.source.fetches_ahead else None
         pace = None if self.paces is None or self.threads == 0 else self.paces.take(self.kind)
-        metrics, clock, forks, late = self.metrics, time.perf_counter, _forks, self.late
         self._late_seconds = 0.0
-        begun = clock() - metrics.seconds
+        self.metrics.begin()
         try:
             for work, batches in self._made(works, pace):
-                epoch, step = work.epoch, work.step
-                for batch, rows, size in batches:
-                    if late is not None:
-                        asked = clock()
-                        batch = late(batch)
-                        self._late_seconds += clock() - asked
-                    metrics.rows += rows
-                    metrics.bytes += size
-                    metrics.batches += 1
-                    metrics.seconds = clock() - begun
-                    yield epoch, step, batch
-                    if forks != _forks:
-                        raise OptionError("this iterator was begun before a fork; begin a new one in the child")
-                    step += 1
-                batch = None
+                yield work, batches if self.late is None else self._lately(batches, self.late)
                 batches.clear()
         finally:
+            self.metrics.end()
             self._files = None
             if pace is not None and self.paces is not None:
                 self.paces.give_back(self.kind, pace)
@@ -118,6 +120,14 @@ class Pipeline:
                 self._ahead.close()
             if self.stop is not None:
                 self.stop()
+
+    def _lately(self, batches: list[Sized], late: Callable[[Any], Any]) -> Iterator[Sized]:
+        for batch, rows, size in batches:
+            asked = time.perf_counter()
+            batch = late(batch)
+            self._late_seconds += time.perf_counter() - asked
+            yield batch, rows, size
+            del batch
 
     def _gather(self, work: Work) -> list[dict[str, Value]]:
         if self._ahead is not None:
@@ -127,17 +137,17 @@ class Pipeline:
     def _job(self, work: Work, gather: Callable[[], list[dict[str, Value]]]) -> _Job:
         return _Job(work, gather, self._delivered, None if self.transform is None else self._transformed)
 
-    def _transformed(self, work: Work, batch: dict[str, Value]) -> _Sized:
+    def _transformed(self, work: Work, batch: dict[str, Value]) -> Sized:
         """The batch of one step, as it is delivered."""
         assert self.transform is not None
         return self._delivered([self.transform(work, batch)])[0]
 
-    def _delivered(self, batches: list[dict[str, Value]]) -> list[_Sized]:
+    def _delivered(self, batches: list[dict[str, Value]]) -> list[Sized]:
         """Batches with the same fields, as they are delivered."""
         rows = [len(next(iter(batch.values()))) for batch in batches]
         return list(zip(self.deliver(batches), rows, _bytes_of(batches, rows), strict=True))
 
-    def _made(self, works: Iterable[Work], pace: Pace | None) -> Iterator[tuple[Work, list[_Sized]]]:
+    def _made(self, works: Iterable[Work], pace: Pace | None) -> Iterator[tuple[Work, list[Sized]]]:
         """The batches of each super-batch: made by threads ahead of the consumer, or here when it wants them."""
         clock, metrics = time.perf_counter, self.metrics
         threads = None if self.threads == 0 else _Threads(self)
@@ -230,8 +240,8 @@ class _Job:
         self,
         work: Work,
         gather: Callable[[], list[dict[str, Value]]],
-        finish: Callable[[list[dict[str, Value]]], list[_Sized]],
-        transform: Callable[[Work, dict[str, Value]], _Sized] | None,
+        finish: Callable[[list[dict[str, Value]]], list[Sized]],
+        transform: Callable[[Work, dict[str, Value]], Sized] | None,
     ) -> None:
         self.work = work
         self.ready = self.computed = 0.0
@@ -239,7 +249,7 @@ class _Job:
         self._finish, self._transform = finish, transform
         self._lock = threading.Lock()
         self._todo: deque[tuple[int, dict[str, Value]]] = deque()
-        self._done: list[_Sized | None] = [None] * work.steps
+        self._done: list[Sized | None] = [None] * work.steps
         self._error: tuple[int, BaseException] | None = None
 
     def help(self) -> None:
@@ -266,7 +276,7 @@ class _Job:
         with self._lock:
             self.ready, self.computed = time.perf_counter(), self.computed + time.thread_time() - begun
 
-    def batches(self) -> list[_Sized]:
+    def batches(self) -> list[Sized]:
         """The finished batches, once all help has ended. Raises the error of the first one that has one."""
         failed, self._error = self._error, None
         try:

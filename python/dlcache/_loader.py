@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._batches import Metrics, Pipeline
+from ._batches import FORKS, Metrics, Pipeline, Sized
 from ._by_step import BatchesByStep
+from ._errors import OptionError
 from ._fingerprint import Fingerprint
 from ._options import LoaderOptions
 from ._progress import check_progress, with_bar
@@ -20,9 +20,6 @@ from ._values import Batch, as_arrays
 
 if TYPE_CHECKING:
     from ._readable import Readable
-
-
-_LEASE_STEPS = 8
 
 
 class BatchLoader(BatchesByStep):
@@ -40,7 +37,8 @@ class BatchLoader(BatchesByStep):
             check_progress()
         self._metrics = Metrics()
         self._next_epoch = 0
-        self._at: tuple[int, int, int] | None = None
+        self._first: int | None = None
+        self._delivered = 0
         self._resume: tuple[int, int, int] | None = None
         self._row = 0
         self._iteration: object = None
@@ -68,7 +66,7 @@ class BatchLoader(BatchesByStep):
         begin, self._resume = self._resume or (self._next_epoch, self._next_epoch, 0), None
         first, epoch, step = begin
         self._next_epoch = max(self._next_epoch, epoch + 1)
-        self._at = begin
+        self._first, self._delivered = first, epoch * self._steps.count + step
         self._iteration = iteration = object()
         if self._resolved.changes_rows:
             batches = self._iterate_recut(iteration, first, epoch, step, self._row)
@@ -77,53 +75,70 @@ class BatchLoader(BatchesByStep):
         return self.with_bar(batches, begin) if self._resolved.progress else batches
 
     def _iterate(self, iteration: object, first: int, epoch: int, step: int) -> Iterator[Any]:
-        batches, lease = self._run(first, epoch, step), self.dataset.lease()
-        steps, seen = self._steps.count, self._fingerprint.delivered
+        super_batches, lease = self._run(first, epoch, step), self.dataset.lease()
+        count, seen, metrics, forks = self._steps.count, self._fingerprint.delivered, self._metrics, FORKS[0]
         try:
             lease.touch()
-            for at_epoch, at_step, delivered in batches:
-                if at_step % _LEASE_STEPS == 0:
-                    lease.touch()
-                if at_epoch >= self._next_epoch:
-                    self._next_epoch = at_epoch + 1
-                at = at_epoch * steps + at_step
-                seen(at, at + 1)
-                if self._iteration is iteration:
-                    self._at = (first, at_epoch, at_step + 1) if at_step + 1 < steps else (first, at_epoch + 1, 0)
-                yield delivered
-                del delivered
+            for work, batches in super_batches:
+                lease.touch()
+                self._next_epoch = max(self._next_epoch, work.epoch + 1)
+                at = work.epoch * count + work.step
+                for batch, rows, size in batches:
+                    metrics.rows += rows
+                    metrics.bytes += size
+                    metrics.batches += 1
+                    seen(at, at + 1)
+                    at += 1
+                    if self._iteration is iteration:
+                        self._delivered = at
+                    yield batch
+                    if FORKS[0] != forks:
+                        raise _forked()
+                    del batch
         finally:
-            batches.close()
+            super_batches.close()
             lease.close()
 
     def _iterate_recut(self, iteration: object, first: int, epoch: int, step: int, row: int) -> Iterator[Any]:
         """As `_iterate`, with a transform that changes the number of rows."""
-        batches, lease = self._run(first, epoch, step), self.dataset.lease()
+        super_batches, lease = self._run(first, epoch, step), self.dataset.lease()
         resolved, steps = self._resolved, self._steps.count
         drop, endless, at = resolved.remainder == "drop", resolved.epochs is None, epoch * steps + step
-        recut = Recut(self.batch_size, steps, drop=drop, endless=endless, row=row)
+        recut, forks = Recut(self.batch_size, steps, drop=drop, endless=endless, row=row), FORKS[0]
         try:
-            for at_epoch, at_step, batch in batches:
+            lease.touch()
+            for work, batches in super_batches:
                 lease.touch()
-                self._next_epoch = max(self._next_epoch, at_epoch + 1)
-                pieces = recut.add(at_epoch, at_step, batch)
-                del batch
-                self._metrics.batches += sum(piece is not None for _, piece in pieces) - 1
-                while pieces:
-                    (to_epoch, to_step, to_row), piece = pieces.popleft()
-                    self._fingerprint.delivered(at, to_epoch * steps + to_step)
-                    at = to_epoch * steps + to_step
-                    if self._iteration is iteration:
-                        self._at, self._row = (first, to_epoch, to_step), to_row
-                    if piece is not None:
-                        yield self.deliver(piece)
+                self._next_epoch = max(self._next_epoch, work.epoch + 1)
+                for at_step, (batch, rows, size) in enumerate(batches, work.step):
+                    pieces = recut.add(work.epoch, at_step, batch)
+                    del batch
+                    self._metrics.rows += rows
+                    self._metrics.bytes += size
+                    self._metrics.batches += sum(piece is not None for _, piece in pieces)
+                    while pieces:
+                        (to_epoch, to_step, to_row), piece = pieces.popleft()
+                        to = to_epoch * steps + to_step
+                        self._fingerprint.delivered(at, to)
+                        at = to
+                        if self._iteration is iteration:
+                            self._delivered, self._row = at, to_row
+                        if piece is not None:
+                            yield self.deliver(piece)
+                        if FORKS[0] != forks:
+                            raise _forked()
         finally:
-            batches.close()
+            super_batches.close()
             lease.close()
 
-    def _run(self, first: int, epoch: int, step: int) -> Generator[tuple[int, int, Any], None, None]:
+    def _run(self, first: int, epoch: int, step: int) -> Generator[tuple[Work, Iterable[Sized]], None, None]:
         last = None if self._resolved.epochs is None else first + self._resolved.epochs
         return self._pipeline().run(self.works(epoch, step, last))
+
+    @property
+    def _at(self) -> tuple[int, int, int] | None:
+        """The first epoch of the last iteration, and the epoch and step that come next; None if there was none."""
+        return None if self._first is None else (self._first, *divmod(self._delivered, max(1, self._steps.count)))
 
     def with_bar(self, batches: Iterator[Any], begin: tuple[int, int, int]) -> Iterator[Any]:
         """An iteration that begins at (first epoch, epoch, step) with a progress bar."""
@@ -227,14 +242,14 @@ class BatchLoader(BatchesByStep):
         """What was delivered so far, and who waited for whom: rows, batches, bytes, seconds (of iterating, the
         consumer's work included), consumer_wait_seconds, reader_wait_seconds, and what follows from those:
         rows_per_second, bytes_per_second, and the shares of the time, consumer_wait_share and reader_wait_share."""
-        counted = replace(self._metrics)
-        seconds = counted.seconds or float("inf")
+        counted = self._metrics.values()
+        seconds = counted["seconds"] or float("inf")
         return {
-            **vars(counted),
-            "rows_per_second": counted.rows / seconds,
-            "bytes_per_second": counted.bytes / seconds,
-            "consumer_wait_share": counted.consumer_wait_seconds / seconds,
-            "reader_wait_share": counted.reader_wait_seconds / seconds,
+            **counted,
+            "rows_per_second": counted["rows"] / seconds,
+            "bytes_per_second": counted["bytes"] / seconds,
+            "consumer_wait_share": counted["consumer_wait_seconds"] / seconds,
+            "reader_wait_share": counted["reader_wait_seconds"] / seconds,
         }
 
     def __getstate__(self) -> dict[str, Any]:
@@ -250,6 +265,10 @@ class BatchLoader(BatchesByStep):
             f"{type(self).__name__}({os.fspath(self.dataset.path)!r}, {self._steps.count} steps of {self.batch_size} "
             f"rows, rank {self._steps.rank} of {self._steps.world_size}, shuffle={self.options.shuffle})"
         )
+
+
+def _forked() -> OptionError:
+    return OptionError("this iterator was begun before a fork; begin a new one in the child")
 
 
 def placed_again(options: LoaderOptions) -> LoaderOptions:

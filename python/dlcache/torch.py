@@ -134,7 +134,7 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         """Let the next iteration begin with this epoch. Iterating does that by itself; frameworks call it."""
         if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0:
             raise OptionError(f"epoch must be an integer of at least 0, not {epoch!r}")
-        self._next_epoch, self._resume, self._at, self._iteration = epoch, None, None, None
+        self._next_epoch, self._resume, self._first, self._iteration = epoch, None, None, None
         self._renumber()
 
     def _renumber(self) -> None:
