@@ -15,6 +15,7 @@ import pytest
 from integration import _servers
 from integration.test_storage import (
     BUCKET,
+    MANIFEST,
     Place,
     _ids,
     _rows,
@@ -24,6 +25,7 @@ from integration.test_storage import (
     test_the_life_of_a_dataset,
     test_training_reads_it,
 )
+from integration.test_storage import test_a_driver_is_killed_in_the_call_that_publishes as driver_killed
 from pyarrow import fs
 from torch.utils.data import DataLoader
 
@@ -87,6 +89,18 @@ def test_the_second_of_two_uploads_is_refused_by_the_store(spark: Any, place: Pl
         second.close()
     with fs.GcsFileSystem(**place.options).open_input_file(f"{BUCKET}/datasets/one name") as file:
         assert file.read() == b"first"
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["create", "upload"])
+def test_a_driver_is_killed_in_the_call_that_publishes(
+    begun: bool, spark: Any, place: Place, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Before it, and when the connector has begun the upload and sent none of the bytes."""
+    package = "com.google.cloud.hadoop.fs.gcs"
+    create = (f"{package}.GoogleHadoopFileSystem", "create", MANIFEST, "pass" if begun else "stop")
+    channel = "com.google.cloud.hadoop.repackaged.gcs.com.google.cloud.hadoop.util.AbstractGoogleAsyncWriteChannel"
+    write = [(channel, "write", "", "stop")] if begun else []
+    driver_killed("gs", [create, *write], False, [], spark, {"gs": place}, request, tmp_path)
 
 
 @pytest.fixture(scope="module")
