@@ -15,11 +15,10 @@ from ._errors import OptionError
 from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
 from ._options import LoaderOptions, Shaper
-from ._source import BLOCK_ROWS, LEFT_BYTES, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, Reads, Work
+from ._source import BLOCK_ROWS, LEFT_BYTES, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, EpochFiles, Reads, Work
 from ._steps import Steps
 from ._transform import Transform, Where
 from ._values import Batch, Field, Value
-from ._views import Views
 
 if TYPE_CHECKING:
     from ._readable import Readable
@@ -119,10 +118,19 @@ class BatchesByStep:
         self._settle()
         return [self._transformed(Work(epoch, step + number, 1), batch) for number, batch in enumerate(batches)]
 
-    def views(self) -> Views | None:
-        """The steps of any epoch as views of files, for those who never write into them; None where not all batches
-        are such views, or the files cannot all stay mapped."""
+    def pieces(self) -> list[int] | None:
+        """The steps with which pieces of an epoch begin that are views of files; None where not all batches are views,
+        or where copies are faster."""
         return self._source.views(self._super_steps) if self._viewed else None
+
+    def files(self) -> EpochFiles | None:
+        """What the views of an iteration lie in: private mappings, as new, which nobody else has meanwhile."""
+        return self._source.files()
+
+    def view(self, step: int, steps: int, epoch: int, files: EpochFiles) -> dict[str, Value]:
+        """As `read`, of steps of one piece: views of `files`. Who has them may write into them."""
+        self.dataset.hold()
+        return self._source.piece(self._work(step, steps, epoch), self._source.pool, files)[1]
 
     def batch_at(self, step: int, epoch: int = 0) -> Any:
         """The batch of one step, as the loader yields it. Changes no state."""

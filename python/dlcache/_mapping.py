@@ -1,7 +1,7 @@
-"""Files mapped at addresses that are multiples of more than a page.
+"""Files mapped at addresses that are multiples of more than a page, and without a descriptor for each.
 
-Python's `mmap` leaves the address to the kernel. Here the C library's is called: it reserves address space, in which
-there is a multiple of the number asked for, puts the file there, and gives back the rest.
+Python's `mmap` leaves the address to the kernel, and keeps a descriptor. Here the C library's is called: it reserves
+address space, in which there is a multiple of the number asked for, puts the file there, and gives back the rest.
 """
 
 from __future__ import annotations
@@ -38,6 +38,47 @@ def map_at_multiple(descriptor: int, size: int, multiple: int) -> Bytes:
     return np.frombuffer(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ), np.uint8)
 
 
+class PrivateMapping:
+    """The first `size` bytes of a file, writable: what is written stays in this mapping, neither the file nor another
+    mapping sees it. It lasts as long as this object and what `bytes` has returned. Raises OSError if the file cannot be
+    mapped."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self._size = size
+        self._memory: mmap.mmap | None = None
+        self._address = 0
+        if _LIBRARY is None:
+            self._memory = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+            return
+        protection = mmap.PROT_READ | mmap.PROT_WRITE
+        address = _LIBRARY.mmap(None, size, protection, mmap.MAP_PRIVATE, descriptor, 0)
+        if address == _FAILED:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
+        self._address = address
+        weakref.finalize(self, _LIBRARY.munmap, address, size).atexit = False
+
+    def bytes(self) -> Bytes:
+        """Its bytes, as an array of its own: all views of it refer to it."""
+        if self._memory is not None:
+            return np.frombuffer(self._memory, np.uint8)
+        return np.asarray(_Bytes(self, self._address, self._size))
+
+    def drop(self, start: int, length: int) -> None:
+        """Forget what was written to these pages: the next look at them reads the file. Linux only."""
+        if _LIBRARY.madvise(self._address + start, length, mmap.MADV_DONTNEED):
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
+
+
+class _Bytes:
+    """Memory of a mapping, which it keeps."""
+
+    def __init__(self, owner: PrivateMapping, address: int, size: int) -> None:
+        self._owner = owner
+        self.__array_interface__ = {"version": 3, "data": (address, False), "shape": (size,), "typestr": "|u1"}
+
+
 def _place(library: Any, descriptor: int, size: int, multiple: int) -> int | None:
     """Where a file was mapped; None if there is no address space for that."""
     room = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
@@ -64,6 +105,7 @@ def _library() -> Any:
     pointer, size, integer = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
     library.mmap.restype, library.mmap.argtypes = pointer, [pointer, size, integer, integer, integer, ctypes.c_int64]
     library.munmap.restype, library.munmap.argtypes = integer, [pointer, size]
+    library.madvise.restype, library.madvise.argtypes = integer, [pointer, size, integer]
     return library
 
 

@@ -19,7 +19,7 @@ from ._checks import Verify, check_shard
 from ._errors import ShardError, StorageError
 from ._fetch import CONNECTIONS, RemoteShards
 from ._manifest import Shards
-from ._mapping import map_at_multiple
+from ._mapping import PrivateMapping, map_at_multiple
 from ._memory import address_of
 from ._store import Store, missing_shard, wrong_size
 
@@ -28,7 +28,7 @@ _AHEAD = 3
 
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
-_Memory = TypeVar("_Memory", Bytes, mmap.mmap)
+_Memory = TypeVar("_Memory", Bytes, PrivateMapping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +150,14 @@ class ShardMaps:
 
     def open(self, shard: int) -> Bytes:
         """A new mapping of a shard, read-only, where its rows should lie. Raises as `open_private` does."""
-        return self._mapped(shard, lambda descriptor, size: map_at_multiple(descriptor, size, self._multiple))
+        return self._mapped(shard, lambda descriptor, size: map_at_multiple(descriptor, size, self._multiple), _same)
 
-    def open_private(self, shard: int) -> mmap.mmap:
-        """A new mapping of a shard that is writable: what is written stays in it alone, neither the file nor another
-        mapping sees it. Raises ShardError if the file is missing or has not the length it should have, or at its first
-        mapping if it does not pass the check that was asked for."""
-        return self._mapped(shard, lambda descriptor, size: mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY))
+    def open_private(self, shard: int) -> PrivateMapping:
+        """A new mapping of a shard that is writable. Raises ShardError if the file is missing or has not the length it
+        should have, or at its first mapping if it does not pass the check that was asked for."""
+        return self._mapped(shard, PrivateMapping, PrivateMapping.bytes)
 
-    def _mapped(self, shard: int, map_: Callable[[int, int], _Memory]) -> _Memory:
+    def _mapped(self, shard: int, map_: Callable[[int, int], _Memory], bytes_of: Callable[[_Memory], Bytes]) -> _Memory:
         size = int(self._shards.bytes[shard])
         descriptor = self._descriptor(shard, size)
         where = self._store.shard(self._shards.paths[shard])
@@ -171,7 +170,7 @@ class ShardMaps:
         finally:
             os.close(descriptor)
         if shard not in self._checked:
-            check_shard(np.frombuffer(mapped, np.uint8), where, int(self._shards.crc32[shard]), self._verify)
+            check_shard(bytes_of(mapped), where, int(self._shards.crc32[shard]), self._verify)
             self._checked.add(shard)
         return mapped
 
@@ -190,6 +189,10 @@ class ShardMaps:
             os.close(descriptor)
             raise wrong_size(where, found, size)
         return descriptor
+
+
+def _same(file: Bytes) -> Bytes:
+    return file
 
 
 def _file_limit() -> int:

@@ -240,7 +240,10 @@ class MixedSource:
         """Mixed rows are no views of a file."""
 
     def views(self, most: int) -> None:
-        """Nor are they the same in each epoch."""
+        """As `files`."""
+
+    def piece(self, work: Work, pool: BufferPool, files: object) -> tuple[Work, dict[str, Value]]:
+        return work, self.read(work, pool)
 
     def read(self, work: Work, pool: BufferPool) -> dict[str, Value]:
         positions = self._steps.positions(work.step, work.steps)

@@ -1,7 +1,4 @@
-"""Private mappings of shards: memory that batches may be views of.
-
-Those who may write into a view borrow a mapping of their own. Those who only look share one, and it stays.
-"""
+"""Private mappings of shards: memory that batches may be views of, and that their consumer may write into."""
 
 from __future__ import annotations
 
@@ -11,12 +8,12 @@ import sys
 import threading
 import weakref
 from collections import deque
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ._manifest import Shards
+from ._mapping import PrivateMapping
 from ._maps import ShardMaps
 from ._memory import address_of
 from ._values import Ragged, Value
@@ -33,13 +30,11 @@ Bytes = npt.NDArray[np.uint8]
 class Lent:
     """A private mapping of a shard, as new, or that was lent before. `prepare` makes a part of it as good as new.
 
-    file: its bytes, writable. made: what a framework made of arrays in it, by address, shape and dtype: it is kept
-    as long as the mapping is.
+    file: its bytes, writable.
     """
 
-    def __init__(self, file: Bytes, memory: mmap.mmap, used: bool) -> None:
+    def __init__(self, file: Bytes, memory: PrivateMapping, used: bool) -> None:
         self.file, self._memory = file, memory
-        self.made: dict[tuple[int, tuple[int, ...], str], Any] = {}
         self._page = address_of(file) // _PAGE
         self._present = np.zeros(-(-len(file) // _PAGE), bool)
         self._known = np.full(-(-len(file) // _BLOCK), not used)
@@ -68,7 +63,7 @@ class Lent:
             self._present[pages] = states >= _PRESENT
         else:
             length = min(pages.stop * _PAGE, len(self.file)) - pages.start * _PAGE
-            self._memory.madvise(mmap.MADV_DONTNEED, pages.start * _PAGE, length)
+            self._memory.drop(pages.start * _PAGE, length)
 
 
 class PrivateMaps:
@@ -77,17 +72,15 @@ class PrivateMaps:
     A mapping comes back when the last view of it is gone, whoever held it, and is lent again: its pages are in place
     already. Only Linux can drop pages that were written to; elsewhere each is lent once.
 
-    keeps_all: all shards may be kept at the same time.
+    keeps_all: a mapping of each shard may be kept for the next one who borrows it.
     """
 
     def __init__(self, maps: ShardMaps, shards: Shards) -> None:
         self._maps = maps
         largest = int(shards.bytes.max(initial=1))
         self._spare = max(1, min(maps.limit // 4, _KEPT_BYTES // largest)) if sys.platform == "linux" else 0
-        self._free: dict[int, deque[mmap.mmap]] = {}
-        self._kept: dict[int, Lent] = {}
-        self._lock = threading.Lock()
-        self.keeps_all = len(shards) <= min(maps.limit // 4, _KEPT_BYTES // largest)
+        self._free: dict[int, deque[PrivateMapping]] = {}
+        self.keeps_all = len(shards) <= self._spare
 
     def borrow(self, shard: int) -> Lent:
         """A private mapping of a shard, writable. Raises as `ShardMaps.map` does."""
@@ -96,26 +89,17 @@ class PrivateMaps:
         except IndexError:
             return self._lend(shard, self._maps.open_private(shard), used=False)
 
-    def keep(self, shard: int) -> Lent:
-        """The private mapping of a shard for all who never write; it stays. Raises as `ShardMaps.map` does."""
-        with self._lock:
-            kept = self._kept.get(shard)
-            if kept is None:
-                owner = self._maps.open_private(shard)
-                kept = self._kept[shard] = Lent(np.frombuffer(owner, np.uint8), owner, used=False)
-            return kept
-
-    def _lend(self, shard: int, owner: mmap.mmap, *, used: bool) -> Lent:
-        file = np.frombuffer(owner, np.uint8)
+    def _lend(self, shard: int, owner: PrivateMapping, *, used: bool) -> Lent:
+        file = owner.bytes()
         weakref.finalize(file, _give_back, weakref.ref(self), shard, owner).atexit = False
         return Lent(file, owner, used)
 
-    def _return(self, shard: int, owner: mmap.mmap) -> None:
+    def _return(self, shard: int, owner: PrivateMapping) -> None:
         if sum(map(len, list(self._free.values()))) < self._spare:
             self._free[shard].append(owner)
 
 
-def _give_back(maps: weakref.ref[PrivateMaps], shard: int, owner: mmap.mmap) -> None:
+def _give_back(maps: weakref.ref[PrivateMaps], shard: int, owner: PrivateMapping) -> None:
     there = maps()
     if there is not None:
         there._return(shard, owner)

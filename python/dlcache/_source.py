@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,13 +22,12 @@ from ._memory import BufferPool
 from ._order import Orders
 from ._pace import Paces
 from ._places import Places
-from ._private import Lent
+from ._private import Lent, PrivateMaps
 from ._rows import Int64s, Rows
 from ._shards import ShardReader, Stretch
 from ._stack import Stack
 from ._steps import Steps
 from ._values import Value, copied
-from ._views import EpochFiles, Piece, Views
 
 SUPER_BATCH_BYTES = 4 << 20
 STACKED_BYTES = 16 << 20
@@ -82,7 +81,9 @@ class Reads(Protocol):
 
     def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]: ...
 
-    def views(self, most: int) -> Views | None: ...
+    def views(self, most: int) -> list[int] | None: ...
+
+    def piece(self, work: Work, pool: BufferPool, files: EpochFiles) -> tuple[Work, dict[str, Value]]: ...
 
     def upcoming(self, work: Work) -> Sequence[Coming]: ...
 
@@ -135,7 +136,7 @@ class Source:
 
     def files(self) -> EpochFiles:
         """What the views of one iteration lie in."""
-        return EpochFiles(self.reader.private.borrow)
+        return EpochFiles(self.reader.private)
 
     def at(self, epoch: int, positions: Int64s, pool: BufferPool) -> dict[str, Value]:
         """The rows at any positions of an epoch's order, each below its end."""
@@ -239,13 +240,14 @@ class Source:
         out: list[dict[str, Value]] = []
         while len(out) < work.steps:
             step = work.step + len(out)
-            piece = self.piece(Work(work.epoch, step, work.steps - len(out)), pool, files.get)
-            out += cut(piece.rows, self.steps.batch_size, piece.steps)
+            part, rows = self.piece(Work(work.epoch, step, work.steps - len(out)), pool, files)
+            out += cut(rows, self.steps.batch_size, part.steps)
         return out
 
-    def views(self, most: int) -> Views | None:
-        """The batches of any epoch as views of files that stay mapped, at most so many steps in a piece; None where
-        they cannot all stay, or most steps would lie in several row groups. For an order that is the files'."""
+    def views(self, most: int) -> list[int] | None:
+        """The steps with which the pieces of an epoch begin, at most so many steps each, which lie in one row group.
+        None where it is no gain to have them as views: mappings cannot all be kept, or most steps lie in several row
+        groups. For an order that is the files'."""
         groups = len(self.reader.manifest.shards.of_groups)
         if self.steps.world_size > 1 or not self.reader.private.keeps_all or groups * _LEAST_STEPS > self.steps.count:
             return None
@@ -253,21 +255,17 @@ class Source:
         while step < self.steps.count:
             starts.append(step)
             step += self._within_group(Work(0, step, min(most, self.steps.count - step)))[0].steps
-        return Views(starts, self._kept)
+        return starts
 
-    def _kept(self, step: int, steps: int) -> Piece:
-        keep = self.reader.private.keep
-        return self.piece(Work(0, step, steps), self.pool, lambda _, stretch: keep(stretch.shard))
-
-    def piece(self, work: Work, pool: BufferPool, file: Callable[[int, Stretch], Lent]) -> Piece:
-        """The first of some steps, as many as lie in one row group, but at least one: views of a file, if they do.
-        file: the mapping for an epoch and a part of a shard."""
+    def piece(self, work: Work, pool: BufferPool, files: EpochFiles) -> tuple[Work, dict[str, Value]]:
+        """The first of some steps, as many as lie in one row group, but at least one, and their rows: views of a file,
+        if they do."""
         part, span = self._within_group(work)
         if span is None:
-            return Piece(part.steps, self.read(part, pool), None)
+            return part, self.read(part, pool)
         stretch = self.reader.stretch(*span)
-        lent = None if stretch is None else file(work.epoch, stretch)
-        return Piece(part.steps, self._range(span, pool, stretch, lent), lent)
+        lent = None if stretch is None else files.get(work.epoch, stretch)
+        return part, self._range(span, pool, stretch, lent)
 
     def _within_group(self, work: Work) -> tuple[Work, tuple[int, int] | None]:
         """The first of these steps, as many as lie in one row group, but at least one, and the range of their row ids;
@@ -276,7 +274,8 @@ class Source:
         if first is None:
             return Work(work.epoch, work.step, 1), None
         start = first[0] + self.rows.start
-        whole = self.reader.rows_behind(start) // self.steps.batch_size if self.steps.world_size == 1 else 1
+        behind = min(self.reader.rows_behind(start), self.rows.stop - start)
+        whole = behind // self.steps.batch_size if self.steps.world_size == 1 else 1
         steps = max(1, min(whole, work.steps))
         span = self.steps.span(work.step, steps)
         if span is None:  # the last one is padded
@@ -317,3 +316,26 @@ def cut(rows: dict[str, Value], size: int, steps: int) -> list[dict[str, Value]]
     return [
         {name: value[start : start + size] for name, value in rows.items()} for start in range(0, steps * size, size)
     ]
+
+
+class EpochFiles:
+    """The private mappings that the views of one iteration lie in: each shard is borrowed anew in each epoch.
+
+    A consumer may write into a view: that stays in this mapping, and no other epoch or iteration sees it.
+    """
+
+    def __init__(self, maps: PrivateMaps) -> None:
+        self._maps = maps
+        self._lock = threading.Lock()
+        self._files: dict[tuple[int, int], Lent] = {}
+
+    def get(self, epoch: int, stretch: Stretch) -> Lent:
+        """The mapping of a shard for an epoch."""
+        key = (epoch, stretch.shard)
+        with self._lock:
+            file = self._files.get(key)
+            if file is None:
+                file = self._files[key] = self._maps.borrow(stretch.shard)
+                for old in sorted(self._files)[:-3]:
+                    del self._files[old]
+            return file

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -25,12 +26,13 @@ from ._adapters import check_sparse, loader_options
 from ._errors import ColumnError, OptionError
 from ._loader import BatchLoader
 from ._memory import ALIGNMENT, address_of
-from ._private import Lent
 from ._readable import Readable
-from ._source import SUPER_BATCH_BYTES
+from ._source import SUPER_BATCH_BYTES, EpochFiles
 from ._values import Field, Ragged, Strings, Value, concatenate, offsets_of
 
 Arrays = list[npt.NDArray[Any]]
+
+_ITERATIONS = 2
 
 
 def dataset(
@@ -90,10 +92,12 @@ class _Reader:
         steps = loader.steps
         short = steps.count > 0 and steps.size(steps.count - 1) < steps.batch_size
         self._full_steps = steps.count - 1 if short else steps.count
-        self._views = None if any(crossing.alone for crossing in self.fields) else loader.views()
+        pieces = None if any(crossing.alone for crossing in self.fields) else loader.pieces()
+        self._viewed = pieces is not None
         self._starts: Sequence[int] = _Starts(self._full_steps, self._steps_at_once(), steps.count)
-        if self._views is not None:
-            self._starts, self.parallel = self._views.starts, 1
+        if pieces is not None:
+            self._starts, self.parallel = pieces, 1
+        self._files: OrderedDict[int, EpochFiles | None] = OrderedDict()
         self._first_epoch, self._first_step = divmod(start_step, steps.count) if steps.count else (0, 0)
         self._lock = threading.Lock()
         self._iterations = 0
@@ -113,9 +117,10 @@ class _Reader:
             return np.int64(self._iterations - 1)
 
     @property
-    def epoch_length(self) -> int:
-        """Super-batches of an epoch."""
-        return len(self._starts)
+    def length(self) -> int | None:
+        """Super-batches of an iteration; None if it is endless."""
+        epochs = self.loader.options.resolve().epochs
+        return None if epochs is None else epochs * len(self._starts)
 
     @property
     def begins_whole(self) -> bool:
@@ -130,7 +135,7 @@ class _Reader:
     @property
     def calls(self) -> Any:
         """What reads a super-batch, as an operation: of the number of an iteration and one of a super-batch in it."""
-        if self._views is None:
+        if not self._viewed:
             return partial(tf.numpy_function, self._read, Tout=self.dtypes)
         return partial(tf.py_function, self._view, Tout=self.dtypes)
 
@@ -144,12 +149,22 @@ class _Reader:
         return self._arrays(self.loader.steps.size(step), rows)
 
     def _view(self, iteration: tf.Tensor, number: tf.Tensor) -> list[tf.Tensor]:
-        assert self._views is not None
-        self.loader.dataset.hold()
-        _, step, steps = self._steps_of(int(iteration), int(number))
-        piece = self._views.piece(step, steps)
-        size, *arrays = self._arrays(self.loader.steps.size(step), piece.rows)
-        return [tf.constant(size), *(_shared(array, piece.lent) for array in arrays)]
+        epoch, step, steps = self._steps_of(int(iteration), int(number))
+        rows = self.loader.view(step, steps, epoch, self._files_of(int(iteration), int(number)))
+        size, *arrays = self._arrays(self.loader.steps.size(step), rows)
+        return [tf.constant(size), *map(_shared, arrays)]
+
+    def _files_of(self, iteration: int, number: int) -> EpochFiles:
+        """What the views of an iteration lie in, until its last super-batch is read. One that is broken off tells
+        nobody, so only those of the last iterations are kept: whoever comes late gets new ones."""
+        with self._lock:
+            files = self._files.pop(iteration, None) or self.loader.files()
+            assert files is not None
+            if number + 1 != self.length:
+                self._files[iteration] = files
+            while len(self._files) > _ITERATIONS:
+                self._files.popitem(last=False)
+        return files
 
     def _steps_of(self, iteration: int, number: int) -> tuple[int, int, int]:
         """The epoch, the first step and how many steps."""
@@ -277,20 +292,15 @@ class _Crossing:
         return tf.ensure_shape(tensor, [None, batch, *shape])
 
 
-def _shared(array: npt.NDArray[Any], lent: Lent | None) -> tf.Tensor:
+def _shared(array: npt.NDArray[Any]) -> tf.Tensor:
     """A tensor over the memory of an array; a copy where TensorFlow wants other addresses.
 
-    Its kernels write their result into an input that nobody else has (`Tensor::RefCountIsOne`). So one tensor of each
-    part of `lent` is kept with that mapping: slices of it are never the only ones that refer to the memory.
+    Kernels write their result into an input that nobody else has, and Python functions may write into theirs: so the
+    memory must be nobody else's.
     """
     if not array.nbytes or array.dtype.kind not in "fiu" or address_of(array) % ALIGNMENT:
         return tf.constant(array)
-    if lent is None or not np.may_share_memory(array, lent.file):
-        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-    key = (address_of(array), array.shape, array.dtype.str)
-    if key not in lent.made:
-        lent.made.setdefault(key, tf.experimental.dlpack.from_dlpack(array.__dlpack__()))
-    return lent.made[key]
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def _as_ragged(array: npt.NDArray[Any]) -> Ragged:
@@ -310,7 +320,7 @@ def _as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _graph(reader: _Reader) -> tf.data.Dataset:
     """Functions are few here: each takes TensorFlow milliseconds when an iteration begins."""
     count, epochs = reader.loader.steps.count, reader.loader.options.resolve().epochs
-    last = tf.int64.max if epochs is None else epochs * reader.epoch_length
+    last = tf.int64.max if reader.length is None else reader.length
 
     def iteration(number: tf.Tensor) -> tf.data.Dataset:
         """The super-batches of the iteration with this number, by theirs."""
