@@ -150,3 +150,16 @@ def test_check_tries_a_few_rows(dataset: dlcache.Dataset) -> None:
 def test_specs_that_make_no_sense(spec: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
         TransformSpec(**spec)
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ({}, "returned no fields at step 0 .*rows 0 .. 15"),
+        ({"id": 5}, "one value for field 'id' at step 0 .*rows 0 .. 15"),
+    ],
+)
+def test_what_is_no_batch_is_named(dataset: dlcache.Dataset, returned: Any, message: str, threads: int) -> None:
+    with pytest.raises(TransformError, match=message):
+        list(dataset.numpy(16, columns=["int64"], transform=lambda batch: returned, threads=threads))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ._apply import INPUTS, Call, CallError, Input, Runner
 from ._declared import check, declared, field_of_value, no_rows
 from ._errors import OptionError, TransformError, unknown_column
@@ -196,6 +198,13 @@ class Transform:
             raise TransformError(f"the transform failed{at}: {type(error).__name__}: {error}") from error
         except TransformError as error:
             raise TransformError(f"{error} (the batch{where})") from error.__cause__
+        if not values and not self.spec.changes_rows:
+            raise TransformError(f"the transform returned no fields{where}; it must return one at least")
+        for name, value in values.items():
+            if isinstance(value, np.ndarray) and value.ndim == 0:
+                raise TransformError(
+                    f"the transform returned one value for field {name!r}{where}; it must return one for each row"
+                )
         if self._fields is not None:
             unknown = sorted(name for name in values if name not in self._fields and name not in self._input)
             if unknown:
