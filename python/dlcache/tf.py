@@ -97,7 +97,7 @@ class _Reader:
         self._starts: Sequence[int] = _Starts(self._full_steps, self._steps_at_once(), steps.count)
         if pieces is not None:
             self._starts, self.parallel = pieces, 1
-        self._files: OrderedDict[int, EpochFiles | None] = OrderedDict()
+        self._files: OrderedDict[int, EpochFiles] = OrderedDict()
         self._first_epoch, self._first_step = divmod(start_step, steps.count) if steps.count else (0, 0)
         self._lock = threading.Lock()
         self._iterations = 0
