@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import mmap
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,24 +102,20 @@ class ArraysChecked(Arrays):
     must know before it lends a part of a map again."""
 
     def _in_order(self, batch_size: int) -> Iterator[Batch]:
+        from dlcache._private import page_states, was_written
+
         checked = dict.fromkeys(self.arrays, 0)
-        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
-            for start in range(0, self.rows, batch_size):
-                slices = {name: array[start : start + batch_size] for name, array in self.arrays.items()}
-                for name, array in self.arrays.items():
-                    while checked[name] < min((start + batch_size) * array[:1].nbytes, array.nbytes):
-                        first = array.__array_interface__["data"][0] + checked[name]
-                        size = min(CHECKED_BYTES, array.nbytes - checked[name])
-                        states = os.pread(pagemap.fileno(), -(-size // PAGE) * 8, first // PAGE * 8)
-                        if _was_written(np.frombuffer(states, np.uint64)):
-                            raise ValueError("somebody has written into the map")
-                        checked[name] += CHECKED_BYTES
-                yield to_torch(slices)
-
-
-def _was_written(states: Array) -> bool:
-    """True if one of these pages is there and not the file's any more; see /proc/self/pagemap of Linux."""
-    return bool(((states >= np.uint64(1 << 62)) & (states & np.uint64(1 << 61) == 0)).any())
+        for start in range(0, self.rows, batch_size):
+            slices = {name: array[start : start + batch_size] for name, array in self.arrays.items()}
+            for name, array in self.arrays.items():
+                while checked[name] < min((start + batch_size) * array[:1].nbytes, array.nbytes):
+                    first = array.__array_interface__["data"][0] + checked[name]
+                    size = min(CHECKED_BYTES, array.nbytes - checked[name])
+                    states = page_states(first // PAGE, -(-size // PAGE))
+                    if states is None or was_written(states):
+                        raise ValueError("somebody has written into the map, or Linux does not say")
+                    checked[name] += CHECKED_BYTES
+            yield to_torch(slices)
 
 
 class ColumnsInThreads(ArraysInThreads):
@@ -231,7 +228,22 @@ class RaggedVectorised(Ragged):
         return out
 
 
-class TensorSlices:
+class Iterated(ABC):
+    """A `tf.data.Dataset` that is made once, and has a new order each time, as in a training."""
+
+    @abstractmethod
+    def batches(self, shuffle: bool, batch_size: int) -> Any:
+        """The dataset."""
+
+    @cached_property
+    def _made(self) -> Callable[[bool, int], Any]:
+        return cache(self.batches)
+
+    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
+        return iter(self._made(shuffle, batch_size))
+
+
+class TensorSlices(Iterated):
     """`tf.data` over tensors in RAM."""
 
     def __init__(self, workload: str, directory: Path, rows: int, options: Mapping[str, str]) -> None:
@@ -240,27 +252,22 @@ class TensorSlices:
         arrays = {name: mapped(directory, name)[:rows] for name in COLUMNS[workload]}
         self.dataset = tf.data.Dataset.from_tensor_slices(arrays)
         self.rows = rows
-        self.batches = cache(self._batches)
 
     def prepare(self) -> None:
         """The arrays are the workload's own."""
 
-    def _batches(self, shuffle: bool, batch_size: int) -> Any:
+    def batches(self, shuffle: bool, batch_size: int) -> Any:
         dataset = self.dataset.shuffle(self.rows) if shuffle else self.dataset
         return dataset.batch(batch_size).prefetch(2)
 
-    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
-        return iter(self.batches(shuffle, batch_size))
 
-
-class Records:
+class Records(Iterated):
     """TFRecord files of `tf.train.Example`, parsed by the batch."""
 
     def __init__(self, workload: str, directory: Path, rows: int, options: Mapping[str, str]) -> None:
         self.arrays = {name: mapped(directory, name)[:rows] for name in COLUMNS[workload]}
         self.path = directory / "examples.tfrecord"
         self.rows = rows
-        self.batches = cache(self._batches)
 
     def prepare(self) -> None:
         import tensorflow as tf
@@ -278,10 +285,7 @@ class Records:
                 features = {name: feature(array[row]) for name, array in self.arrays.items()}
                 out.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
 
-    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
-        return iter(self.batches(shuffle, batch_size))
-
-    def _batches(self, shuffle: bool, batch_size: int) -> Any:
+    def batches(self, shuffle: bool, batch_size: int) -> Any:
         import tensorflow as tf
 
         shapes = {

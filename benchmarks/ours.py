@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import dlcache
-from benchmarks.limits import read_threads
+from benchmarks.limits import Iterated, read_threads
 from benchmarks.workloads import FLOATS, INTS, Batch, decode
 
 FLOAT_COLUMNS = [f"f{n}" for n in range(FLOATS)]
@@ -56,15 +55,8 @@ class Torch(Ours):
         return iter(self.dataset.torch(batch_size, shuffle=shuffle, seed=seed, **self.options))
 
 
-class TensorFlow(Ours):
-    """TensorFlow: one `tf.data.Dataset`, which has a new order each time."""
+class TensorFlow(Iterated, Ours):
+    """TensorFlow."""
 
-    def __init__(self, workload: str, directory: Path, rows: int, options: Mapping[str, str]) -> None:
-        super().__init__(workload, directory, rows, options)
-        self.batches = cache(self._batches)
-
-    def _batches(self, shuffle: bool, batch_size: int) -> Any:
+    def batches(self, shuffle: bool, batch_size: int) -> Any:
         return self.dataset.tf(batch_size, shuffle=shuffle, **self.options)
-
-    def epoch(self, shuffle: bool, batch_size: int, seed: int) -> Iterator[Batch]:
-        return iter(self.batches(shuffle, batch_size))

@@ -198,7 +198,7 @@ def test_what_was_written_into_views_is_gone_when_their_memory_is_lent_again(
     monkeypatch.setattr(_private, "_BLOCK", 2 * _private._PAGE)
     monkeypatch.setattr(_private, "_BLOCK_PAGES", 2)
     if not known:
-        monkeypatch.setattr(_private, "_page_states", lambda first, count: None)
+        monkeypatch.setattr(_private, "page_states", lambda first, count: None)
     values = np.arange(60_000, dtype=np.int64)
     source = pa.table({"id": values, "half": values / 2})
     loader = dlcache.load(write(tmp_path, source, shard_rows=40_000, row_group_rows=7_000)).numpy(1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,6 @@ def test_batches_outlive_their_dataset(path: Path) -> None:
 
 
 def test_a_missing_shard_is_named(path: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = shutil.copytree(path, tmp_path / "d")
     dataset = dlcache.load(copy)
     gone = sorted((copy / "data").iterdir())[1]

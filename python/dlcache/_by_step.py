@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class BatchesByStep:
     """The batches of one rank: a function of epoch and step. It has no state but what it remembers to be faster.
 
-    An adapter overrides `convert`, which makes of a batch's NumPy arrays, `Ragged` and `Strings` what its framework
+    An adapter overrides `convert_all`, which makes of batches' NumPy arrays, `Ragged` and `Strings` what its framework
     takes; `output` is applied after it. `options`: those of `Dataset.numpy`.
     """
 
@@ -79,17 +79,21 @@ class BatchesByStep:
     def _shaper(self) -> Shaper:
         return Shaper(self.options.output, tuple(self.element_spec))
 
+    def convert_all(self, batches: Sequence[Batch]) -> Sequence[Mapping[str, Any]]:
+        """Batches with the same fields, at least one, as the framework takes them; threads may call it."""
+        return batches
+
     def convert(self, batch: Batch) -> Mapping[str, Any]:
-        """A batch as the framework takes it; threads may call it."""
-        return batch
+        """A batch as the framework takes it."""
+        return self.convert_all([batch])[0]
+
+    def deliver_all(self, batches: Sequence[Batch]) -> list[Any]:
+        """Batches with the same fields, at least one, as this loader yields them."""
+        return list(map(self._shaper, self.convert_all(batches)))
 
     def deliver(self, batch: Batch) -> Any:
         """A batch as this loader yields it."""
-        return self._shaper(self.convert(batch))
-
-    def deliver_all(self, batches: Sequence[Batch]) -> list[Any]:
-        """Batches with the same fields as this loader yields them: `deliver` of each."""
-        return [self.deliver(batch) for batch in batches]
+        return self.deliver_all([batch])[0]
 
     @property
     def batch_size(self) -> int:
@@ -103,10 +107,11 @@ class BatchesByStep:
 
     # Any batch, by its number
 
-    def read(self, step: int, steps: int = 1, epoch: int = 0) -> dict[str, Value]:
-        """The rows of steps `step .. step+steps-1` of an epoch in one, not transformed. Changes no state."""
+    def read(self, step: int, steps: int = 1, epoch: int = 0, files: EpochFiles | None = None) -> dict[str, Value]:
+        """The rows of steps `step .. step+steps-1` of an epoch in one, not transformed. Changes no state. files: what
+        they may be views of; who has those may write into them."""
         self.dataset.hold()
-        return self._source.read(self._work(step, steps, epoch), self._source.pool)
+        return self._source.read(self._work(step, steps, epoch), self._source.pool, files)
 
     def batches(self, step: int, steps: int = 1, epoch: int = 0) -> list[dict[str, Value]]:
         """The batches of some steps of an epoch, transformed, not converted. Changes no state; threads may call it."""
@@ -126,11 +131,6 @@ class BatchesByStep:
     def files(self) -> EpochFiles | None:
         """What the views of an iteration lie in: private mappings, as new, which nobody else has meanwhile."""
         return self._source.files()
-
-    def view(self, step: int, steps: int, epoch: int, files: EpochFiles) -> dict[str, Value]:
-        """As `read`, of steps of one piece: views of `files`. Who has them may write into them."""
-        self.dataset.hold()
-        return self._source.piece(self._work(step, steps, epoch), self._source.pool, files)[1]
 
     def batch_at(self, step: int, epoch: int = 0) -> Any:
         """The batch of one step, as the loader yields it. Changes no state."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -57,12 +57,10 @@ class DataLoader(ConverterLoader):
         super().__init__(*_read(reader, batch_size, shuffling_queue_capacity))
         self._collate = collate_fn
 
-    def deliver(self, batch: Batch) -> Any:
+    def deliver_all(self, batches: Sequence[Batch]) -> list[Any]:
         if self._collate is None:
-            return super().deliver(batch)
-        arrays = as_arrays(batch)
-        rows = len(next(iter(arrays.values())))
-        return self._collate([{name: value[row] for name, value in arrays.items()} for row in range(rows)])
+            return super().deliver_all(batches)
+        return [self._collate(_rows(batch)) for batch in batches]
 
 
 class BatchedDataLoader(ConverterLoader):
@@ -79,11 +77,19 @@ class BatchedDataLoader(ConverterLoader):
         super().__init__(*_read(reader, batch_size, shuffling_queue_capacity))
         self._transform_fn = transform_fn
 
-    def convert(self, batch: Batch) -> Mapping[str, Any]:
+    def convert_all(self, batches: Sequence[Batch]) -> Sequence[Mapping[str, Any]]:
         make = self._transform_fn
         if make is None or make is torch.as_tensor:
-            return super().convert(batch)
-        return {name: make(value.to_numpy() if isinstance(value, Strings) else value) for name, value in batch.items()}
+            return super().convert_all(batches)
+        return [
+            {name: make(value.to_numpy() if isinstance(value, Strings) else value) for name, value in batch.items()}
+            for batch in batches
+        ]
+
+
+def _rows(batch: Batch) -> list[dict[str, Any]]:
+    arrays = as_arrays(batch)
+    return [{name: value[row] for name, value in arrays.items()} for row in range(len(next(iter(arrays.values()))))]
 
 
 def _read(reader: Reader, batch_size: int, capacity: int) -> tuple[Dataset, LoaderOptions]:

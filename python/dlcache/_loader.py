@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -75,13 +76,9 @@ class BatchLoader(BatchesByStep):
         return self.with_bar(batches, begin) if self._resolved.progress else batches
 
     def _iterate(self, iteration: object, first: int, epoch: int, step: int) -> Iterator[Any]:
-        super_batches, lease = self._run(first, epoch, step), self.dataset.lease()
         count, seen, metrics, forks = self._steps.count, self._fingerprint.delivered, self._metrics, FORKS[0]
-        try:
-            lease.touch()
+        with closing(self._run(first, epoch, step)) as super_batches:
             for work, batches in super_batches:
-                lease.touch()
-                self._next_epoch = max(self._next_epoch, work.epoch + 1)
                 at = work.epoch * count + work.step
                 for batch, rows, size in batches:
                     metrics.rows += rows
@@ -95,27 +92,20 @@ class BatchLoader(BatchesByStep):
                     if FORKS[0] != forks:
                         raise _forked()
                     del batch
-        finally:
-            super_batches.close()
-            lease.close()
 
     def _iterate_recut(self, iteration: object, first: int, epoch: int, step: int, row: int) -> Iterator[Any]:
         """As `_iterate`, with a transform that changes the number of rows."""
-        super_batches, lease = self._run(first, epoch, step), self.dataset.lease()
-        resolved, steps = self._resolved, self._steps.count
+        resolved, steps, metrics, forks = self._resolved, self._steps.count, self._metrics, FORKS[0]
         drop, endless, at = resolved.remainder == "drop", resolved.epochs is None, epoch * steps + step
-        recut, forks = Recut(self.batch_size, steps, drop=drop, endless=endless, row=row), FORKS[0]
-        try:
-            lease.touch()
+        recut = Recut(self.batch_size, steps, drop=drop, endless=endless, row=row)
+        with closing(self._run(first, epoch, step)) as super_batches:
             for work, batches in super_batches:
-                lease.touch()
-                self._next_epoch = max(self._next_epoch, work.epoch + 1)
                 for at_step, (batch, rows, size) in enumerate(batches, work.step):
                     pieces = recut.add(work.epoch, at_step, batch)
                     del batch
-                    self._metrics.rows += rows
-                    self._metrics.bytes += size
-                    self._metrics.batches += sum(piece is not None for _, piece in pieces)
+                    metrics.rows += rows
+                    metrics.bytes += size
+                    metrics.batches += sum(piece is not None for _, piece in pieces)
                     while pieces:
                         (to_epoch, to_step, to_row), piece = pieces.popleft()
                         to = to_epoch * steps + to_step
@@ -127,13 +117,20 @@ class BatchLoader(BatchesByStep):
                             yield self.deliver(piece)
                         if FORKS[0] != forks:
                             raise _forked()
-        finally:
-            super_batches.close()
-            lease.close()
 
     def _run(self, first: int, epoch: int, step: int) -> Generator[tuple[Work, Iterable[Sized]], None, None]:
+        """The super-batches of an iteration, under a lease."""
         last = None if self._resolved.epochs is None else first + self._resolved.epochs
-        return self._pipeline().run(self.works(epoch, step, last))
+        lease = self.dataset.lease()
+        try:
+            lease.touch()
+            with closing(self._pipeline().run(self.works(epoch, step, last))) as super_batches:
+                for work, batches in super_batches:
+                    lease.touch()
+                    self._next_epoch = max(self._next_epoch, work.epoch + 1)
+                    yield work, batches
+        finally:
+            lease.close()
 
     @property
     def _at(self) -> tuple[int, int, int] | None:
@@ -280,5 +277,5 @@ class NumpyLoader(BatchLoader):
     """Batches of NumPy arrays: strings as arrays of `str` and binary values as arrays of `bytes` objects, rows of
     different lengths as `Ragged`."""
 
-    def convert(self, batch: Batch) -> Mapping[str, Any]:
-        return as_arrays(batch)
+    def convert_all(self, batches: Sequence[Batch]) -> Sequence[Mapping[str, Any]]:
+        return list(map(as_arrays, batches))

@@ -53,8 +53,7 @@ class PrivateMapping:
         protection = mmap.PROT_READ | mmap.PROT_WRITE
         address = _LIBRARY.mmap(None, size, protection, mmap.MAP_PRIVATE, descriptor, 0)
         if address == _FAILED:
-            error = ctypes.get_errno()
-            raise OSError(error, os.strerror(error))
+            raise _error()
         self._address = address
         weakref.finalize(self, _LIBRARY.munmap, address, size).atexit = False
 
@@ -66,9 +65,10 @@ class PrivateMapping:
 
     def drop(self, start: int, length: int) -> None:
         """Forget what was written to these pages: the next look at them reads the file. Linux only."""
-        if _LIBRARY.madvise(self._address + start, length, mmap.MADV_DONTNEED):
-            error = ctypes.get_errno()
-            raise OSError(error, os.strerror(error))
+        if self._memory is not None:
+            self._memory.madvise(mmap.MADV_DONTNEED, start, length)
+        elif _LIBRARY.madvise(self._address + start, length, mmap.MADV_DONTNEED):
+            raise _error()
 
 
 class _Bytes:
@@ -87,15 +87,21 @@ def _place(library: Any, descriptor: int, size: int, multiple: int) -> int | Non
         return None
     address = -(-reserved // multiple) * multiple
     placed: int = library.mmap(address, size, mmap.PROT_READ, mmap.MAP_SHARED | _MAP_FIXED, descriptor, 0)
-    error = ctypes.get_errno()
+    error = _error()
     end = reserved + room + multiple
     if placed == _FAILED:
         library.munmap(reserved, room + multiple)
-        raise OSError(error, os.strerror(error))
+        raise error
     for start, stop in ((reserved, address), (address + room, end)):
         if stop > start:
             library.munmap(start, stop - start)
     return placed
+
+
+def _error() -> OSError:
+    """What the last call of the library failed with."""
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
 
 
 def _library() -> Any:

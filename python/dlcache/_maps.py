@@ -150,29 +150,35 @@ class ShardMaps:
 
     def open(self, shard: int) -> Bytes:
         """A new mapping of a shard, read-only, where its rows should lie. Raises as `open_private` does."""
-        return self._mapped(shard, lambda descriptor, size: map_at_multiple(descriptor, size, self._multiple), _same)
+        file = self._mapped(shard, lambda descriptor, size: map_at_multiple(descriptor, size, self._multiple))
+        self._check(shard, file)
+        return file
 
     def open_private(self, shard: int) -> PrivateMapping:
         """A new mapping of a shard that is writable. Raises ShardError if the file is missing or has not the length it
         should have, or at its first mapping if it does not pass the check that was asked for."""
-        return self._mapped(shard, PrivateMapping, PrivateMapping.bytes)
+        mapping = self._mapped(shard, PrivateMapping)
+        self._check(shard, mapping.bytes())
+        return mapping
 
-    def _mapped(self, shard: int, map_: Callable[[int, int], _Memory], bytes_of: Callable[[_Memory], Bytes]) -> _Memory:
+    def _mapped(self, shard: int, map_: Callable[[int, int], _Memory]) -> _Memory:
         size = int(self._shards.bytes[shard])
         descriptor = self._descriptor(shard, size)
-        where = self._store.shard(self._shards.paths[shard])
         try:
-            mapped = map_(descriptor, size)
+            return map_(descriptor, size)
         except OSError as error:
             raise StorageError(
-                f"cannot map {where}: {error}. {len(self._files)} shards are mapped; a higher `ulimit -n` allows more"
+                f"cannot map {self._store.shard(self._shards.paths[shard])}: {error}. {len(self._files)} shards are "
+                "mapped; a higher `ulimit -n` allows more"
             ) from error
         finally:
             os.close(descriptor)
+
+    def _check(self, shard: int, file: Bytes) -> None:
         if shard not in self._checked:
-            check_shard(bytes_of(mapped), where, int(self._shards.crc32[shard]), self._verify)
+            where = self._store.shard(self._shards.paths[shard])
+            check_shard(file, where, int(self._shards.crc32[shard]), self._verify)
             self._checked.add(shard)
-        return mapped
 
     def _descriptor(self, number: int, size: int) -> int:
         where = self._store.shard(self._shards.paths[number])
@@ -189,10 +195,6 @@ class ShardMaps:
             os.close(descriptor)
             raise wrong_size(where, found, size)
         return descriptor
-
-
-def _same(file: Bytes) -> Bytes:
-    return file
 
 
 def _file_limit() -> int:

@@ -242,10 +242,7 @@ class MixedSource:
     def views(self, most: int) -> None:
         """As `files`."""
 
-    def piece(self, work: Work, pool: BufferPool, files: object) -> tuple[Work, dict[str, Value]]:
-        return work, self.read(work, pool)
-
-    def read(self, work: Work, pool: BufferPool) -> dict[str, Value]:
+    def read(self, work: Work, pool: BufferPool, files: object = None) -> dict[str, Value]:
         positions = self._steps.positions(work.step, work.steps)
         out = self._at(work.epoch, positions, pool)
         if self._steps.remainder == "mask":

@@ -58,8 +58,8 @@ class Lent:
 
     def _renew(self, pages: slice) -> None:
         """Drop these pages if one of them was written to: the next look at them reads the file."""
-        states = _page_states(self._page + pages.start, pages.stop - pages.start)
-        if states is not None and not ((states >= _THERE) & (states & _OF_FILE == 0)).any():
+        states = page_states(self._page + pages.start, pages.stop - pages.start)
+        if states is not None and not was_written(states):
             self._present[pages] = states >= _PRESENT
         else:
             length = min(pages.stop * _PAGE, len(self.file)) - pages.start * _PAGE
@@ -105,7 +105,12 @@ def _give_back(maps: weakref.ref[PrivateMaps], shard: int, owner: PrivateMapping
         there._return(shard, owner)
 
 
-def _page_states(first: int, count: int) -> npt.NDArray[np.uint64] | None:
+def was_written(states: npt.NDArray[np.uint64]) -> bool:
+    """True if one of these pages is there and not the file's any more."""
+    return bool(((states >= _THERE) & (states & _OF_FILE == 0)).any())
+
+
+def page_states(first: int, count: int) -> npt.NDArray[np.uint64] | None:
     """What Linux says of pages of this process in /proc/self/pagemap, 64 bits for each: bit 61 is set for a page of a
     file, and no more when it was written to in a private mapping, which makes it a page of memory; 62 and 63 for a
     page that is swapped and that is there. None if it does not say."""

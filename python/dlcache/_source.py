@@ -75,15 +75,13 @@ class Reads(Protocol):
 
     def files(self) -> EpochFiles | None: ...
 
-    def read(self, work: Work, pool: BufferPool) -> dict[str, Value]: ...
+    def read(self, work: Work, pool: BufferPool, files: EpochFiles | None = None) -> dict[str, Value]: ...
 
     def gather(self, positions: Int64s, pool: BufferPool) -> dict[str, Value]: ...
 
     def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]: ...
 
     def views(self, most: int) -> list[int] | None: ...
-
-    def piece(self, work: Work, pool: BufferPool, files: EpochFiles) -> tuple[Work, dict[str, Value]]: ...
 
     def upcoming(self, work: Work) -> Sequence[Coming]: ...
 
@@ -124,11 +122,12 @@ class Source:
         """What iterations have learnt about the use of threads, if they may do without."""
         return self.reader.paces
 
-    def read(self, work: Work, pool: BufferPool) -> dict[str, Value]:
-        """The rows of this rank in some steps, one step after another."""
+    def read(self, work: Work, pool: BufferPool, files: EpochFiles | None = None) -> dict[str, Value]:
+        """The rows of this rank in some steps, one step after another: as views of `files` where they lie so in one row
+        group."""
         span = self._span(work)
         if span is not None:
-            return self._range(span, pool, None, None)
+            return self._range(work.epoch, span, pool, files)
         out = self._fields(self._places(work), pool)
         if self.steps.remainder == "mask":
             out[WEIGHT] = (self.steps.positions(work.step, work.steps) < self.steps.rows).astype(np.float32)
@@ -240,8 +239,8 @@ class Source:
         out: list[dict[str, Value]] = []
         while len(out) < work.steps:
             step = work.step + len(out)
-            part, rows = self.piece(Work(work.epoch, step, work.steps - len(out)), pool, files)
-            out += cut(rows, self.steps.batch_size, part.steps)
+            part = self._within_group(Work(work.epoch, step, work.steps - len(out)))
+            out += cut(self.read(part, pool, files), self.steps.batch_size, part.steps)
         return out
 
     def views(self, most: int) -> list[int] | None:
@@ -254,33 +253,20 @@ class Source:
         starts, step = [], 0
         while step < self.steps.count:
             starts.append(step)
-            step += self._within_group(Work(0, step, min(most, self.steps.count - step)))[0].steps
+            step += self._within_group(Work(0, step, min(most, self.steps.count - step))).steps
         return starts
 
-    def piece(self, work: Work, pool: BufferPool, files: EpochFiles) -> tuple[Work, dict[str, Value]]:
-        """The first of some steps, as many as lie in one row group, but at least one, and their rows: views of a file,
-        if they do."""
-        part, span = self._within_group(work)
-        if span is None:
-            return part, self.read(part, pool)
-        stretch = self.reader.stretch(*span)
-        lent = None if stretch is None else files.get(work.epoch, stretch)
-        return part, self._range(span, pool, stretch, lent)
-
-    def _within_group(self, work: Work) -> tuple[Work, tuple[int, int] | None]:
-        """The first of these steps, as many as lie in one row group, but at least one, and the range of their row ids;
-        None if there is none."""
+    def _within_group(self, work: Work) -> Work:
+        """The first of these steps, as many as lie in one row group, but at least one."""
         first = self.steps.span(work.step, 1)
         if first is None:
-            return Work(work.epoch, work.step, 1), None
+            return Work(work.epoch, work.step, 1)
         start = first[0] + self.rows.start
         behind = min(self.reader.rows_behind(start), self.rows.stop - start)
         whole = behind // self.steps.batch_size if self.steps.world_size == 1 else 1
         steps = max(1, min(whole, work.steps))
-        span = self.steps.span(work.step, steps)
-        if span is None:  # the last one is padded
-            steps, span = steps - 1, self.steps.span(work.step, steps - 1)
-        return Work(work.epoch, work.step, steps), span and (start, span[1] + self.rows.start)
+        padded = self.steps.span(work.step, steps) is None  # the last one is
+        return Work(work.epoch, work.step, steps - padded)
 
     def _span(self, work: Work) -> tuple[int, int] | None:
         """The range of the row ids of some steps; None if they are none."""
@@ -289,11 +275,11 @@ class Source:
         span = self.steps.span(work.step, work.steps)
         return span and (span[0] + self.rows.start, span[1] + self.rows.start)
 
-    def _range(
-        self, span: tuple[int, int], pool: BufferPool, stretch: Stretch | None, lent: Lent | None
-    ) -> dict[str, Value]:
-        """Some rows in the order of the file: as views of `lent`, the mapping of the stretch that they are."""
+    def _range(self, epoch: int, span: tuple[int, int], pool: BufferPool, files: EpochFiles | None) -> dict[str, Value]:
+        """Some rows in the order of the file: as views of `files` where they lie in one row group."""
         first, last = span
+        stretch = None if files is None else self.reader.stretch(first, last)
+        lent = None if stretch is None or files is None else files.get(epoch, stretch)
         out: dict[str, Value] = {}
         for number, name in zip(self.columns, self.names, strict=True):
             if stretch is None or lent is None:

@@ -15,7 +15,6 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 try:
     import tensorflow as tf
@@ -23,14 +22,12 @@ except ImportError as missing:
     raise ImportError("dlcache.tf needs TensorFlow: pip install 'dlcache[tensorflow]'") from missing
 
 from ._adapters import check_sparse, loader_options
-from ._errors import ColumnError, OptionError
+from ._errors import OptionError
 from ._loader import BatchLoader
-from ._memory import ALIGNMENT, address_of
 from ._readable import Readable
 from ._source import SUPER_BATCH_BYTES, EpochFiles
-from ._values import Field, Ragged, Strings, Value, concatenate, offsets_of
-
-Arrays = list[npt.NDArray[Any]]
+from ._tf_crossing import Arrays, Crossing, as_value, shared
+from ._values import Value, concatenate
 
 _ITERATIONS = 2
 
@@ -75,7 +72,7 @@ def batches(loader: BatchLoader, start_step: int = 0, sparse: Sequence[str] = ()
     return _generated(_Reader(loader, sparse))
 
 
-# How a batch crosses into the graph: each field as one or two flat arrays
+# What the graph asks for
 
 
 class _Reader:
@@ -84,7 +81,7 @@ class _Reader:
     def __init__(self, loader: BatchLoader, sparse: Sequence[str], start_step: int = 0) -> None:
         self.loader = loader
         self._sparse = check_sparse(sparse, loader.element_spec)
-        self.fields = [_Crossing.of(field) for field in loader.element_spec.values()]
+        self.fields = [Crossing.of(field) for field in loader.element_spec.values()]
         transform = loader.options.resolve().transform
         threads = loader.options.resolve().threads
         self.parallel = transform.workers if transform is not None else max(1, threads)
@@ -94,9 +91,9 @@ class _Reader:
         self._full_steps = steps.count - 1 if short else steps.count
         pieces = None if any(crossing.alone for crossing in self.fields) else loader.pieces()
         self._viewed = pieces is not None
-        self._starts: Sequence[int] = _Starts(self._full_steps, self._steps_at_once(), steps.count)
-        if pieces is not None:
-            self._starts, self.parallel = pieces, 1
+        self._starts: Sequence[int] = pieces or _Starts(self._full_steps, self._steps_at_once(), steps.count)
+        if self._viewed:
+            self.parallel = 1
         self._files: OrderedDict[int, EpochFiles] = OrderedDict()
         self._first_epoch, self._first_step = divmod(start_step, steps.count) if steps.count else (0, 0)
         self._lock = threading.Lock()
@@ -143,16 +140,16 @@ class _Reader:
         epoch, step, steps = self._steps_of(int(iteration), int(number))
         if self.transformed:
             parts = self.loader.batches(step, steps, epoch)
-            rows = {name: concatenate([_value(part[name]) for part in parts]) for name in parts[0]}
+            rows = {name: concatenate([as_value(part[name]) for part in parts]) for name in parts[0]}
         else:
             rows = self.loader.read(step, steps, epoch)
         return self._arrays(self.loader.steps.size(step), rows)
 
     def _view(self, iteration: tf.Tensor, number: tf.Tensor) -> list[tf.Tensor]:
         epoch, step, steps = self._steps_of(int(iteration), int(number))
-        rows = self.loader.view(step, steps, epoch, self._files_of(int(iteration), int(number)))
+        rows = self.loader.read(step, steps, epoch, self._files_of(int(iteration), int(number)))
         size, *arrays = self._arrays(self.loader.steps.size(step), rows)
-        return [tf.constant(size), *map(_shared, arrays)]
+        return [tf.constant(size), *map(shared, arrays)]
 
     def _files_of(self, iteration: int, number: int) -> EpochFiles:
         """What the views of an iteration lie in, until its last super-batch is read. One that is broken off tells
@@ -189,7 +186,7 @@ class _Reader:
     def _arrays(self, size: int, rows: Mapping[str, Value]) -> Arrays:
         arrays: Arrays = [np.int64(size)]  # type: ignore[list-item]
         for crossing in self.fields:
-            arrays += crossing.arrays(_value(rows[crossing.field.name]))
+            arrays += crossing.arrays(as_value(rows[crossing.field.name]))
         return arrays
 
     @property
@@ -222,96 +219,6 @@ class _Starts(Sequence[int]):
 
     def __getitem__(self, number: Any) -> Any:
         return min(range(len(self))[number] * self.at_once, self.full)
-
-
-def _value(value: Value) -> Value:
-    return value if isinstance(value, (Ragged, Strings)) else np.ascontiguousarray(value)
-
-
-@dataclass(frozen=True)
-class _Crossing:
-    """How one field goes into the graph and what it becomes there."""
-
-    field: Field
-    ragged: bool
-    dtype: tf.DType
-
-    @staticmethod
-    def of(field: Field) -> _Crossing:
-        ragged = field.kind == "ragged" or (field.kind == "array" and field.shape[1:] == (None,))
-        if field.kind in ("text", "bytes"):
-            return _Crossing(field, ragged, tf.string)
-        try:
-            if field.kind == "object":
-                raise TypeError("TensorFlow takes objects for strings")
-            return _Crossing(field, ragged, tf.as_dtype(field.dtype))
-        except TypeError as error:
-            what = "Python objects" if field.kind == "object" else f"dtype {field.dtype}"
-            raise ColumnError(
-                f"column {field.name!r} has {what}, of which TensorFlow has no tensors; leave it out with columns=[...]"
-                " or convert it in the transform"
-            ) from error
-
-    @property
-    def alone(self) -> bool:
-        """True if two batches may not fit into one array: their sizes differ in a dimension."""
-        return not self.ragged and None in self.field.shape[1:]
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of a row, 0 if its shape does not say."""
-        known = [size for size in self.field.shape[1:] if size is not None]
-        return 0 if self.ragged or self.dtype == tf.string else int(np.prod(known)) * self.field.dtype.itemsize
-
-    @property
-    def dtypes(self) -> list[tf.DType]:
-        return [self.dtype, tf.int64] if self.ragged else [self.dtype]
-
-    def arrays(self, value: Value) -> Arrays:
-        """The rows of a super-batch: values, and for ragged ones where rows begin."""
-        if self.ragged:
-            rows = _as_ragged(value) if isinstance(value, np.ndarray) else value
-            assert isinstance(rows, Ragged)
-            return [rows.values, rows.offsets]
-        if isinstance(value, Strings):
-            values = value.to_bytes()
-            return [np.fromiter(values, np.dtype(object), len(values))]
-        if isinstance(value, Ragged):
-            raise ColumnError(f"field {self.field.name!r} is ragged in this batch, and was not declared so")
-        return [_as_bytes(value)] if self.dtype == tf.string else [value]
-
-    def tensor(self, parts: Sequence[tf.Tensor], size: tf.Tensor) -> Any:
-        """The tensor [steps, batch, ...] of `arrays`; `size` is the batch's."""
-        batch, *shape = self.field.shape
-        if self.ragged:
-            values, offsets = tf.ensure_shape(parts[0], [None]), tf.ensure_shape(parts[1], [None])
-            rows = tf.RaggedTensor.from_row_splits(values, offsets, validate=False)
-            return tf.RaggedTensor.from_uniform_row_length(rows, size if batch is None else batch)
-        rows = tf.ensure_shape(parts[0], [None, *shape])
-        tensor = tf.reshape(rows, tf.concat([[-1], [size], tf.shape(rows, tf.int64)[1:]], 0))
-        return tf.ensure_shape(tensor, [None, batch, *shape])
-
-
-def _shared(array: npt.NDArray[Any]) -> tf.Tensor:
-    """A tensor over the memory of an array; a copy where TensorFlow wants other addresses.
-
-    Kernels write their result into an input that nobody else has, and Python functions may write into theirs: so the
-    memory must be nobody else's.
-    """
-    if not array.nbytes or array.dtype.kind not in "fiu" or address_of(array) % ALIGNMENT:
-        return tf.constant(array)
-    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-
-
-def _as_ragged(array: npt.NDArray[Any]) -> Ragged:
-    return Ragged(array.reshape(-1), offsets_of(np.full(len(array), array.shape[1], np.int64)))
-
-
-def _as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Strings of a transform, as the objects that TensorFlow takes."""
-    if array.dtype.kind == "S":
-        return array.astype(object)
-    return np.array([item.encode() if isinstance(item, str) else item for item in array.tolist()], object)
 
 
 # The graph

@@ -90,19 +90,14 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         self._begun: tuple[int, int, int] | None = None
         self._renumber()
 
-    def convert(self, batch: Batch) -> Mapping[str, Any]:
-        made = {name: self._tensors.of(name, value) for name, value in batch.items()}
-        for name in self._sparse:
-            made[name] = made[name].to_sparse()
-        return made
-
-    def deliver_all(self, batches: Sequence[Batch]) -> list[Any]:
-        overridden = type(self).convert is not TorchLoader.convert or type(self).deliver is not TorchLoader.deliver
-        if overridden or self._sparse or not batches:
-            return super().deliver_all(batches)
+    def convert_all(self, batches: Sequence[Batch]) -> Sequence[Mapping[str, Any]]:
         names = tuple(batches[0])
         columns = [self._tensors.all(name, [batch[name] for batch in batches]) for name in names]
-        return [self.arrange(dict(zip(names, made, strict=True))) for made in zip(*columns, strict=True)]
+        converted = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        for name in self._sparse:
+            for made in converted:
+                made[name] = made[name].to_sparse()
+        return converted
 
     # Which steps: all in one process, every n-th in each of n workers
 
