@@ -19,7 +19,7 @@ from dlcache._manifest import Column
 from dlcache._maps import Mapped
 from dlcache._memory import BufferPool, address_of
 from dlcache._places import RowGroups
-from dlcache._stack import RawStack
+from dlcache._raw_stack import RawStack
 
 ROWS = 700
 
@@ -72,6 +72,19 @@ def test_a_sweep_gives_what_single_reads_give(stored: str, dtype: str, columns: 
     assert found is not None and found.dtype == dtype and found.shape == (rows, columns)
     wanted = np.stack([memory.values[number][:, at] for number, at in zip(chunk, row, strict=True)])
     assert np.array_equal(found, wanted)
+
+
+@given(columns=st.integers(1, 12), seed=st.integers(0, 99), start=st.integers(0, 299), rows=st.integers(1, 300))
+def test_rows_in_order_are_turned_over(columns: int, seed: int, start: int, rows: int) -> None:
+    memory = Memory(columns, [[300, 300], [300]], "int8", "int32", seed)
+    chosen = np.random.default_rng(seed).permutation(columns)
+    entries, tables = [memory.columns[c] for c in chosen], [memory.tables[c] for c in chosen]
+    rows = min(rows, 300 - start)
+    for group, values in enumerate(memory.values):
+        out = np.full((rows, columns), 77, np.int8)
+        file = memory.mapped.files[int(memory.groups.shard[group])]
+        RawStack(entries, tables).turn(group, start, file, out)
+        assert np.array_equal(out, values[chosen, start : start + rows].T)
 
 
 def test_what_cannot_be_swept_is_said() -> None:

@@ -349,7 +349,7 @@ def test_a_dataset_prints_no_option_and_takes_them_along(s3: _s3.S3, local: Path
     assert "a-secret-key" not in f"{dataset!r} {dataset.store!r} {dataset.numpy(nulls='mask')!r}"
     copied = pickle.loads(pickle.dumps(dataset))
     assert copied == dataset
-    assert copied.store.remote.mirror.folder == str(tmp_path / "mirror")
+    assert copied.store.mirror.folder == str(tmp_path / "mirror")
 
 
 def test_the_variables_of_the_aws_tools_are_enough(

@@ -21,7 +21,7 @@ import numpy as np
 from ._ahead import Ahead
 from ._pace import Pace, Paces
 from ._source import Reads, Work
-from ._values import Value
+from ._values import Batches, Value, one_by_one
 
 FORKS = [0]
 """How often this process was forked from another, counted from the first import."""
@@ -92,7 +92,7 @@ class Pipeline:
     views: bool
     transform: Callable[[Work, dict[str, Value]], dict[str, Value]] | None
     transform_threads: int
-    deliver: Callable[[list[dict[str, Value]]], list[Any]]
+    deliver: Callable[[Batches], list[Any]]
     late: Callable[[Any], Any] | None = None
     stop: Callable[[], None] | None = None
     paces: Paces | None = None
@@ -114,6 +114,7 @@ class Pipeline:
         finally:
             self.metrics.end()
             self._files = None
+            self.source.rest()
             if pace is not None and self.paces is not None:
                 self.paces.give_back(self.kind, pace)
             if self._ahead is not None:
@@ -129,22 +130,22 @@ class Pipeline:
             yield batch, rows, size
             del batch
 
-    def _gather(self, work: Work) -> list[dict[str, Value]]:
+    def _gather(self, work: Work) -> Batches:
         if self._ahead is not None:
             self._ahead.ask(self.source.upcoming(work))
         return self.source.batches(work, self._pool, self._files)
 
-    def _job(self, work: Work, gather: Callable[[], list[dict[str, Value]]]) -> _Job:
+    def _job(self, work: Work, gather: Callable[[], Batches]) -> _Job:
         return _Job(work, gather, self._delivered, None if self.transform is None else self._transformed)
 
     def _transformed(self, work: Work, batch: dict[str, Value]) -> Sized:
         """The batch of one step, as it is delivered."""
         assert self.transform is not None
-        return self._delivered([self.transform(work, batch)])[0]
+        return self._delivered({name: [value] for name, value in self.transform(work, batch).items()})[0]
 
-    def _delivered(self, batches: list[dict[str, Value]]) -> list[Sized]:
-        """Batches with the same fields, as they are delivered."""
-        rows = [len(next(iter(batch.values()))) for batch in batches]
+    def _delivered(self, batches: Batches) -> list[Sized]:
+        """Batches as they are delivered."""
+        rows = list(map(len, next(iter(batches.values()))))
         return list(zip(self.deliver(batches), rows, _bytes_of(batches, rows), strict=True))
 
     def _made(self, works: Iterable[Work], pace: Pace | None) -> Iterator[tuple[Work, list[Sized]]]:
@@ -213,7 +214,7 @@ class _Threads:
         each thread more waits for the interpreter's lock."""
         finishers = self._finishers or self._gatherers
         assert finishers is not None
-        gather: Callable[[], list[dict[str, Value]]] = partial(self._pipeline._gather, work)
+        gather: Callable[[], Batches] = partial(self._pipeline._gather, work)
         if self._finishers is not None and self._gatherers is not None:
             gather = self._gatherers.submit(gather).result
         job = self._pipeline._job(work, gather)
@@ -239,13 +240,13 @@ class _Job:
     def __init__(
         self,
         work: Work,
-        gather: Callable[[], list[dict[str, Value]]],
-        finish: Callable[[list[dict[str, Value]]], list[Sized]],
+        gather: Callable[[], Batches],
+        finish: Callable[[Batches], list[Sized]],
         transform: Callable[[Work, dict[str, Value]], Sized] | None,
     ) -> None:
         self.work = work
         self.ready = self.computed = 0.0
-        self._gather: Callable[[], list[dict[str, Value]]] | None = gather
+        self._gather: Callable[[], Batches] | None = gather
         self._finish, self._transform = finish, transform
         self._lock = threading.Lock()
         self._todo: deque[tuple[int, dict[str, Value]]] = deque()
@@ -260,7 +261,7 @@ class _Job:
             if gather is not None and self._transform is None:
                 self._done[:] = self._finish(gather())
             elif gather is not None:
-                self._todo.extend(enumerate(gather()))
+                self._todo.extend(enumerate(one_by_one(gather())))
         while self._transform is not None and self._todo and self._error is None:
             try:
                 number, batch = self._todo.popleft()
@@ -293,13 +294,13 @@ class _Job:
         self._todo.clear()
 
 
-def _bytes_of(batches: list[dict[str, Value]], rows: list[int]) -> list[int]:
-    """The bytes of batches with the same fields."""
-    first = batches[0].values() if batches and rows[0] else ()
-    if first and all(isinstance(value, np.ndarray) for value in first):
+def _bytes_of(batches: Batches, rows: list[int]) -> list[int]:
+    """The bytes of each batch."""
+    first = [values[0] for values in batches.values()]
+    if rows[0] and all(isinstance(value, np.ndarray) for value in first):
         row = sum(map(size_of, first)) // rows[0]
         return [row * count for count in rows]
-    return [sum(map(size_of, batch.values())) for batch in batches]
+    return [sum(map(size_of, values)) for values in zip(*batches.values(), strict=True)]
 
 
 def size_of(value: Value) -> int:

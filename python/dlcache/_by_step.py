@@ -15,10 +15,10 @@ from ._errors import OptionError
 from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
 from ._options import LoaderOptions, Shaper
-from ._source import BLOCK_ROWS, LEFT_BYTES, STACKED_BYTES, SUPER_BATCH_BYTES, VIEWED_BYTES, EpochFiles, Reads, Work
+from ._source import LEFT_BYTES, SUPER_BATCH_BYTES, SWEPT_TIMES, VIEWED_BYTES, EpochFiles, Reads, Work, block_rows
 from ._steps import Steps
 from ._transform import Transform, Where
-from ._values import Batch, Field, Value
+from ._values import Batch, Batches, Field, Value, one_by_one
 
 if TYPE_CHECKING:
     from ._readable import Readable
@@ -79,21 +79,21 @@ class BatchesByStep:
     def _shaper(self) -> Shaper:
         return Shaper(self.options.output, tuple(self.element_spec))
 
-    def convert_all(self, batches: Sequence[Batch]) -> Sequence[Mapping[str, Any]]:
-        """Batches with the same fields, at least one, as the framework takes them; threads may call it."""
+    def convert_all(self, batches: Batches) -> Mapping[str, Sequence[Any]]:
+        """Batches as the framework takes them; threads may call it."""
         return batches
 
-    def convert(self, batch: Batch) -> Mapping[str, Any]:
+    def convert(self, batch: Batch) -> dict[str, Any]:
         """A batch as the framework takes it."""
-        return self.convert_all([batch])[0]
+        return {name: value for name, (value,) in self.convert_all(_alone(batch)).items()}
 
-    def deliver_all(self, batches: Sequence[Batch]) -> list[Any]:
-        """Batches with the same fields, at least one, as this loader yields them."""
-        return list(map(self._shaper, self.convert_all(batches)))
+    def deliver_all(self, batches: Batches) -> list[Any]:
+        """Batches as this loader yields them."""
+        return self._shaper.all(self.convert_all(batches))
 
     def deliver(self, batch: Batch) -> Any:
         """A batch as this loader yields it."""
-        return self.deliver_all([batch])[0]
+        return self.deliver_all(_alone(batch))[0]
 
     @property
     def batch_size(self) -> int:
@@ -117,7 +117,7 @@ class BatchesByStep:
         """The batches of some steps of an epoch, transformed, not converted. Changes no state; threads may call it."""
         self.dataset.hold()
         work = self._work(step, steps, epoch)
-        batches = self._source.batches(work, self._source.pool, None)
+        batches = one_by_one(self._source.batches(work, self._source.pool, None))
         if self._transform is None:
             return batches
         self._settle()
@@ -138,7 +138,7 @@ class BatchesByStep:
 
     def arrange(self, values: Mapping[str, Any]) -> Any:
         """Values by name as this loader yields them: a dict, a namedtuple or a tuple."""
-        return self._shaper(values)
+        return self._shaper.all({name: [value] for name, value in values.items()})[0]
 
     def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, Any]:
         """The rows at these positions of the dataset (0 .. rows-1, or from the end if negative), transformed, by
@@ -153,7 +153,7 @@ class BatchesByStep:
         batch = self._source.gather(np.where(at < 0, at + rows, at), BufferPool(0))
         if self._transform is not None:
             batch = self._transform(batch, Where(f" at positions {positions!r}", lambda: at.tolist()))
-        return dict(self.convert(batch))
+        return self.convert(batch)
 
     @property
     def super_batch_steps(self) -> int:
@@ -184,10 +184,15 @@ class BatchesByStep:
         """True if batches are views of the files and nothing else: one thread is enough to make them."""
         return self._selection.viewed and not self._resolved.shuffle and self._transform is None
 
-    @cached_property
+    @property
     def _super_steps(self) -> int:
-        """Steps gathered at once."""
-        most = VIEWED_BYTES if self._viewed else STACKED_BYTES if self._selection.stacked else SUPER_BATCH_BYTES
+        """Steps gathered at once: it may change while rows are read."""
+        times = SWEPT_TIMES if self._source.sweeps else 1
+        return max(1, min(times * self._least_super_steps, self._steps.count))
+
+    @cached_property
+    def _least_super_steps(self) -> int:
+        most = VIEWED_BYTES if self._viewed else SUPER_BATCH_BYTES
         if self._transform is None and self._selection.left:
             most = max(most, LEFT_BYTES)
         return max(1, min(1024, most // max(1, self.batch_size * self._selection.row_bytes), self._steps.count))
@@ -197,6 +202,11 @@ class BatchesByStep:
         """What is read, with the locks and maps of this process: a child gets its own after a fork."""
         process = os.getpid()
         if self._process_source is None or self._process_source[0] != process:
-            block_steps = self._super_steps * max(1, BLOCK_ROWS // (self._super_steps * self.batch_size))
+            at_once = self._least_super_steps
+            block_steps = at_once * max(1, block_rows(len(self._read_fields)) // (at_once * self.batch_size))
             self._process_source = (process, self._selection.source(self._resolved, self._steps, block_steps))
         return self._process_source[1]
+
+
+def _alone(batch: Batch) -> Batches:
+    return {name: [value] for name, value in batch.items()}

@@ -16,7 +16,7 @@ from ._indexed import RawRagged, RawStrings
 from ._manifest import STORED_WIDTH, Column, Manifest
 from ._maps import Mapped
 from ._memory import HUGE_PAGE, BufferPool, copy_spans, items_at, void
-from ._places import Places, RowGroups
+from ._places import Places, RowGroups, Stretch
 from ._values import Ragged, Value, take_rows
 
 Int64s = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ class ColumnReader(Protocol):
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered: ...
 
-    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None: ...
+    def view(self, at: Stretch, file: npt.NDArray[np.uint8]) -> Value | None: ...
 
 
 def row_alignment(manifest: Manifest) -> int:
@@ -111,17 +111,18 @@ class _RawFixed:
         items = self._items(mapped, places.groups)
         if items.stride == 1 and width >= _WIDE:
             return self._gather_wide(places, mapped, pool)
-        index = places.derived((self, mapped.generation), items.parts, lambda whole: self._index(whole, items))
+        index = places.derived((self, mapped.generation), items.parts, lambda whole: self._index(whole, items, pool))
         if items.stride == 1:
             return self._gathered(items.array[index].view(self._stored), rows)
         taken = pool.take(rows * width)
         items.array.take(index, out=taken.view(items.array.dtype), mode="clip")
         return self._gathered(taken.view(self._stored), rows)
 
-    def _index(self, places: Places, items: _Items) -> Int64s:
+    def _index(self, places: Places, items: _Items, pool: BufferPool) -> Int64s:
         """The numbers of the items that these rows are made of."""
         apart = self._width // items.stride
-        index = items.first.take(places.group)
+        index = pool.array((len(places),), items.first.dtype)
+        items.first.take(places.group, out=index, mode="clip")
         index += places.ids if apart == 1 else places.ids * apart
         return index if items.parts == 1 else _runs(index, items.parts)
 
@@ -143,12 +144,12 @@ class _RawFixed:
     def viewable(self) -> bool:
         return self._dtype == self._stored
 
-    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
-        at = int(self._table.offset[self._table.first[shard] + group])
-        part = file[at + start * self._width : at + stop * self._width].view(self._stored)
+    def view(self, at: Stretch, file: npt.NDArray[np.uint8]) -> Value | None:
+        first, width = int(self._table.offset[at.group]), self._width
+        part = file[first + at.start * width : first + at.stop * width].view(self._stored)
         if self._dtype != self._stored:
             part = part.astype(self._dtype)
-        return part.reshape(stop - start, *self._tail)
+        return part.reshape(at.stop - at.start, *self._tail)
 
     def _items(self, mapped: Mapped, groups: RowGroups) -> _Items:
         known = self._known
@@ -195,11 +196,11 @@ class _RawBits:
         taken &= 1
         return Gathered(taken.view(np.bool_).reshape(len(places), *self._tail))
 
-    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
-        at = int(self._table.offset[self._table.first[shard] + group])
-        low, high = start * self._elements, stop * self._elements
-        bits = np.unpackbits(file[at + (low >> 3) : at + ((high + 7) >> 3)], bitorder="little")
-        return bits[low & 7 : (low & 7) + high - low].view(np.bool_).reshape(stop - start, *self._tail)
+    def view(self, at: Stretch, file: npt.NDArray[np.uint8]) -> Value | None:
+        first = int(self._table.offset[at.group])
+        low, high = at.start * self._elements, at.stop * self._elements
+        bits = np.unpackbits(file[first + (low >> 3) : first + ((high + 7) >> 3)], bitorder="little")
+        return bits[low & 7 : (low & 7) + high - low].view(np.bool_).reshape(at.stop - at.start, *self._tail)
 
 
 class _Decoded:
@@ -220,7 +221,7 @@ class _Decoded:
         back[by_chunk] = np.arange(len(by_chunk))
         return take_gathered(concatenate_gathered(parts), back)
 
-    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
+    def view(self, at: Stretch, file: npt.NDArray[np.uint8]) -> Value | None:
         return None
 
     def _take(self, places: Places) -> Gathered:

@@ -11,7 +11,7 @@ import torch
 from ._converter_reader import Reader
 from ._dataset import Dataset
 from ._options import LoaderOptions
-from ._values import Batch, Strings, as_arrays
+from ._values import Batch, Batches, as_array, as_arrays, one_by_one
 from .torch import TorchLoader
 
 
@@ -57,10 +57,10 @@ class DataLoader(ConverterLoader):
         super().__init__(*_read(reader, batch_size, shuffling_queue_capacity))
         self._collate = collate_fn
 
-    def deliver_all(self, batches: Sequence[Batch]) -> list[Any]:
+    def deliver_all(self, batches: Batches) -> list[Any]:
         if self._collate is None:
             return super().deliver_all(batches)
-        return [self._collate(_rows(batch)) for batch in batches]
+        return [self._collate(_rows(batch)) for batch in one_by_one(batches)]
 
 
 class BatchedDataLoader(ConverterLoader):
@@ -77,14 +77,11 @@ class BatchedDataLoader(ConverterLoader):
         super().__init__(*_read(reader, batch_size, shuffling_queue_capacity))
         self._transform_fn = transform_fn
 
-    def convert_all(self, batches: Sequence[Batch]) -> Sequence[Mapping[str, Any]]:
+    def convert_all(self, batches: Batches) -> Mapping[str, Sequence[Any]]:
         make = self._transform_fn
         if make is None or make is torch.as_tensor:
             return super().convert_all(batches)
-        return [
-            {name: make(value.to_numpy() if isinstance(value, Strings) else value) for name, value in batch.items()}
-            for batch in batches
-        ]
+        return {name: [make(as_array(name, value)) for value in values] for name, values in batches.items()}
 
 
 def _rows(batch: Batch) -> list[dict[str, Any]]:

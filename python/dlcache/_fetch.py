@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from ._errors import ShardError, StorageError
 from ._manifest import Manifest
-from ._mirror import Mirror
+from ._mirror import Mirror, MirrorOptions
 from ._ranges import Range, footer_bytes, footer_ranges, merged, pieces, raw_ranges, share_of, undecoded
 from ._remote import Remote, RemoteFile
 from ._store import missing_shard, wrong_size
@@ -58,9 +58,9 @@ class RemoteShards:
         self.limit = 1 << 30 if mirror is None else max(1, mirror.most // 2 // largest)
 
     @staticmethod
-    def of(remote: Remote, manifest: Manifest, parts: Parts | None) -> RemoteShards:
-        """With the mirror that `remote` is to have."""
-        return RemoteShards(remote, manifest, Mirror.of(remote.mirror), parts)
+    def of(remote: Remote, manifest: Manifest, mirror: MirrorOptions, parts: Parts | None) -> RemoteShards:
+        """With the mirror that is asked for."""
+        return RemoteShards(remote, manifest, Mirror.of(mirror), parts)
 
     @property
     def is_mirrored(self) -> bool:

@@ -86,6 +86,11 @@ class NullPolicy:
         if self._mask and column.nulls and f"{name}_mask" in self._columns:
             raise OptionError(f"nulls='mask' adds {name}_mask, and there is a column of that name; rename it")
 
+    def fills(self, names: Sequence[str]) -> tuple[tuple[str, bytes], ...]:
+        """The fill values of those of these columns of numbers that have one, as bytes."""
+        dtypes = {name: self._columns[name].dtype for name in names if name in self._fill}
+        return tuple((name, np.asarray(self._fill[name], dtype).tobytes()) for name, dtype in dtypes.items())
+
     def fields(self) -> dict[str, Field]:
         """The fields of a batch, masks included."""
         fields = {}

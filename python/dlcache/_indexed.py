@@ -14,7 +14,7 @@ from ._gathered import Gathered
 from ._manifest import STORED_WIDTH, Column, Manifest
 from ._maps import Mapped
 from ._memory import BufferPool, copy_spans, items_at, touch_pages, void
-from ._places import Places, RowGroups
+from ._places import Places, RowGroups, Stretch
 from ._values import Ragged, Scattered, ScatteredRagged, Strings, Value, offsets_of
 
 Int64s = npt.NDArray[np.int64]
@@ -71,16 +71,14 @@ class _Indexed:
             known = self._memory = _Index(mapped.generation, items, starts, base + self._table.offset)
         return known
 
-    def _view_spans(
-        self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.uint8], Int64s]:
+    def _view_spans(self, at: Stretch, file: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], Int64s]:
         """The chunk's bytes, and the row index of rows `start .. stop`, checked."""
-        entry = int(self._table.first[shard]) + group
-        at, size, index = (int(part[entry]) for part in (self._table.offset, self._table.size, self._table.index))
-        bounds = file[index + 4 * start : index + 4 * (stop + 1)].view(void(4)).view("<i4").astype(np.int64)
+        table = self._table
+        first, size, index = (int(part[at.group]) for part in (table.offset, table.size, table.index))
+        bounds = file[index + 4 * at.start : index + 4 * (at.stop + 1)].view(void(4)).view("<i4").astype(np.int64)
         if int(bounds[0]) < 0 or int(bounds[-1]) * self._entry_bytes > size or (bounds[1:] < bounds[:-1]).any():
-            raise self._damaged(shard)
-        return file[at : at + size], bounds
+            raise self._damaged(at.shard)
+        return file[first : first + size], bounds
 
     def _check(self, start: Int64s, stop: Int64s, lengths: Int64s, entries: Int64s, places: Places) -> None:
         """Raises ShardError if a row does not lie in its chunk, which has so many `entries`."""
@@ -130,8 +128,8 @@ class RawRagged(_Indexed):
     def viewable(self) -> bool:
         return self._dtype == self._stored
 
-    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
-        chunk, bounds = self._view_spans(shard, group, start, stop, file)
+    def view(self, at: Stretch, file: npt.NDArray[np.uint8]) -> Value | None:
+        chunk, bounds = self._view_spans(at, file)
         values = chunk[bounds[0] * self._width : bounds[-1] * self._width].view(self._stored)
         if self._dtype != self._stored:
             values = values.astype(self._dtype)
@@ -150,7 +148,7 @@ class RawStrings(_Indexed):
     def left(self) -> bool:
         return int(self._table.size.sum()) >= (_LONG + 4) * self._rows
 
-    def view(self, shard: int, group: int, start: int, stop: int, file: npt.NDArray[np.uint8]) -> Value | None:
+    def view(self, at: Stretch, file: npt.NDArray[np.uint8]) -> Value | None:
         return None
 
     def _records(self, address: Int64s, sizes: Int64s, mapped: Mapped, pool: BufferPool) -> Gathered:

@@ -17,7 +17,7 @@ from ._progress import check_progress, with_bar
 from ._recut import Recut
 from ._source import Work
 from ._state import resumed
-from ._values import Batch, as_arrays
+from ._values import Batches, as_array, one_by_one
 
 if TYPE_CHECKING:
     from ._readable import Readable
@@ -168,7 +168,7 @@ class BatchLoader(BatchesByStep):
             views=not resolved.shuffle and self._selection.viewable,
             transform=transform,
             transform_threads=workers,
-            deliver=self.deliver_all if self._early else list,
+            deliver=self.deliver_all if self._early else one_by_one,
             late=None if self._early or resolved.changes_rows else self.deliver,
             stop=None if runner is None else runner.close,
             paces=None if processes else source.paces,
@@ -179,9 +179,10 @@ class BatchLoader(BatchesByStep):
     def works(self, epoch: int, step: int, last_epoch: int | None) -> Iterator[Work]:
         """The super-batches from a position on, up to `last_epoch` (not in it). The first ones are smaller, so that the
         first batch is soon there."""
-        count, at_once, most = self._steps.count, self._super_steps, 1
+        count, most = self._steps.count, 1
         while count and (last_epoch is None or epoch < last_epoch):
             while step < count:
+                at_once = self._super_steps
                 steps = min(most, at_once - step % at_once, count - step)
                 yield Work(epoch, step, steps)
                 step, most = step + steps, min(2 * most, at_once)
@@ -277,5 +278,5 @@ class NumpyLoader(BatchLoader):
     """Batches of NumPy arrays: strings as arrays of `str` and binary values as arrays of `bytes` objects, rows of
     different lengths as `Ragged`."""
 
-    def convert_all(self, batches: Sequence[Batch]) -> Sequence[Mapping[str, Any]]:
-        return list(map(as_arrays, batches))
+    def convert_all(self, batches: Batches) -> Mapping[str, Sequence[Any]]:
+        return {name: [as_array(name, value) for value in values] for name, values in batches.items()}

@@ -22,16 +22,20 @@ Bytes = npt.NDArray[np.uint8]
 
 _MAP_FIXED = 0x10  # of Linux on all its platforms but for Alpha, MIPS and PA-RISC
 _PROT_NONE = 0
+_MADV_HUGEPAGE = 14
 _FAILED = ctypes.c_void_p(-1).value
 
 
-def map_at_multiple(descriptor: int, size: int, multiple: int) -> Bytes:
+def map_at_multiple(descriptor: int, size: int, multiple: int, *, huge: bool = False) -> Bytes:
     """The first `size` bytes of a file, read-only, until the last view of them is gone. Their address is a multiple of
     `multiple`, itself one of the page size, on 64-bit Linux; elsewhere, and where address space is limited, of the page
-    size. Raises OSError if the file cannot be mapped."""
+    size. huge: what is not in memory yet may be read from the disk in huge pages. Raises OSError if the file cannot be
+    mapped."""
     if multiple > mmap.PAGESIZE and _LIBRARY is not None:
         address = _place(_LIBRARY, descriptor, size, multiple)
         if address is not None:
+            if huge:
+                _advise_huge(_LIBRARY, address, size)
             mapped = items_at(address, size, np.dtype(np.uint8), 1)
             weakref.finalize(mapped, _LIBRARY.munmap, address, size).atexit = False
             return mapped
@@ -40,10 +44,10 @@ def map_at_multiple(descriptor: int, size: int, multiple: int) -> Bytes:
 
 class PrivateMapping:
     """The first `size` bytes of a file, writable: what is written stays in this mapping, neither the file nor another
-    mapping sees it. It lasts as long as this object and what `bytes` has returned. Raises OSError if the file cannot be
-    mapped."""
+    mapping sees it. It lasts as long as this object and what `bytes` has returned. huge: as for `map_at_multiple`.
+    Raises OSError if the file cannot be mapped."""
 
-    def __init__(self, descriptor: int, size: int) -> None:
+    def __init__(self, descriptor: int, size: int, *, huge: bool = False) -> None:
         self._size = size
         self._memory: mmap.mmap | None = None
         self._address = 0
@@ -55,6 +59,8 @@ class PrivateMapping:
         if address == _FAILED:
             raise _error()
         self._address = address
+        if huge:
+            _advise_huge(_LIBRARY, address, size)
         weakref.finalize(self, _LIBRARY.munmap, address, size).atexit = False
 
     def bytes(self) -> Bytes:
@@ -96,6 +102,11 @@ def _place(library: Any, descriptor: int, size: int, multiple: int) -> int | Non
         if stop > start:
             library.munmap(start, stop - start)
     return placed
+
+
+def _advise_huge(library: Any, address: int, size: int) -> None:
+    """It is advice: a kernel that has no huge pages for files refuses it, and the mapping is as good as without."""
+    library.madvise(address, size, _MADV_HUGEPAGE)
 
 
 def _error() -> OSError:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -56,10 +57,13 @@ class ShardMaps:
         fetched: RemoteShards | None = None,
         verify: Verify = "open",
         multiple: int = _PAGE,
+        *,
+        huge: bool = False,
     ) -> None:
-        """fetched: the shards where they are not local. multiple: of which the addresses of shards should be."""
+        """fetched: the shards where they are not local. multiple: of which the addresses of shards should be. huge:
+        they may be read from the disk in huge pages."""
         self._store, self._shards, self._fetched = store, shards, fetched
-        self._multiple = multiple
+        self._multiple, self._huge = multiple, huge
         self._verify: Verify = "off" if fetched is not None and fetched.parts is not None else verify
         self._checked: set[int] = set()
         self.limit = limit or min(_file_limit(), _file_limit() if fetched is None else fetched.limit)
@@ -131,9 +135,14 @@ class ShardMaps:
         return self._fetched is not None
 
     @property
+    def keeps(self) -> bool:
+        """True if what was fetched once is there for a while, or nothing has to be fetched."""
+        return self._fetched is None or self._fetched.is_mirrored
+
+    @property
     def ahead(self) -> int:
         """How many shards may be fetched before they are wanted; 0 where that is no gain."""
-        if self._fetched is None or not self._fetched.is_mirrored:
+        if self._fetched is None or not self.keeps:
             return 0
         return min(_AHEAD, self.limit, len(self._shards) - 1)
 
@@ -150,14 +159,14 @@ class ShardMaps:
 
     def open(self, shard: int) -> Bytes:
         """A new mapping of a shard, read-only, where its rows should lie. Raises as `open_private` does."""
-        file = self._mapped(shard, lambda descriptor, size: map_at_multiple(descriptor, size, self._multiple))
+        file = self._mapped(shard, partial(map_at_multiple, multiple=self._multiple, huge=self._huge))
         self._check(shard, file)
         return file
 
     def open_private(self, shard: int) -> PrivateMapping:
         """A new mapping of a shard that is writable. Raises ShardError if the file is missing or has not the length it
         should have, or at its first mapping if it does not pass the check that was asked for."""
-        mapping = self._mapped(shard, PrivateMapping)
+        mapping = self._mapped(shard, partial(PrivateMapping, huge=self._huge))
         self._check(shard, mapping.bytes())
         return mapping
 

@@ -161,10 +161,6 @@ class MixedSelection:
         return self._parts[0].fields
 
     @property
-    def stacked(self) -> bool:
-        return self._parts[0].stacked
-
-    @property
     def row_bytes(self) -> int:
         return max(part.row_bytes for part in self._parts)
 
@@ -218,6 +214,10 @@ class MixedSource:
         return self._sources[0].pool
 
     @property
+    def sweeps(self) -> bool:
+        return any(source.sweeps for source in self._sources)
+
+    @property
     def fetches_ahead(self) -> bool:
         return any(source.fetches_ahead for source in self._sources)
 
@@ -236,6 +236,10 @@ class MixedSource:
         its = [part for part in self._members(work.epoch, positions) if part[0] == number]
         return list(dict.fromkeys(shard for *_, epoch, at in its for shard in source.coming(epoch, at)))
 
+    def rest(self) -> None:
+        for source in self._sources:
+            source.rest()
+
     def files(self) -> None:
         """Mixed rows are no views of a file."""
 
@@ -252,7 +256,7 @@ class MixedSource:
     def gather(self, positions: Int64s, pool: BufferPool) -> dict[str, Value]:
         return self._at(0, positions, pool)
 
-    def batches(self, work: Work, pool: BufferPool, files: object) -> list[dict[str, Value]]:
+    def batches(self, work: Work, pool: BufferPool, files: object) -> dict[str, list[Value]]:
         return cut(self.read(work, pool), self._steps.batch_size, work.steps)
 
     def ids(self, epoch: int, positions: Int64s) -> Int64s:

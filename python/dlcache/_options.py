@@ -141,23 +141,25 @@ class Shaper:
     """
 
     def __init__(self, output: Output, names: Sequence[str]) -> None:
-        self._names = tuple(names)
-        self._make: Callable[[Mapping[str, Any]], Any]
+        self._make: Callable[[tuple[Any, ...]], Any] = tuple
+        self._names: tuple[str, ...] | None = None
         if output == "dict":
-            self._make = dict
+            pass
         elif output == "namedtuple":
+            self._names = tuple(names)
             made = namedtuple("Batch", self._names, rename=True)  # type: ignore[misc]
-            self._make = lambda batch: made(*(batch[name] for name in self._names))
+            self._make = lambda values: made(*values)
         elif isinstance(output, (tuple, list)) and output and all(isinstance(name, str) for name in output):
             for name in output:
-                if name not in self._names:
-                    raise unknown_column(name, self._names, "output: a batch")
-            chosen = tuple(output)
-            if WEIGHT in self._names and WEIGHT not in chosen:
-                chosen = (*chosen, WEIGHT)
-            self._make = lambda batch: tuple(batch[name] for name in chosen)
+                if name not in names:
+                    raise unknown_column(name, names, "output: a batch")
+            weight = (WEIGHT,) if WEIGHT in names and WEIGHT not in output else ()
+            self._names = (*output, *weight)
         else:
             raise OptionError(f"output must be 'dict', 'namedtuple' or a tuple of field names, not {output!r}")
 
-    def __call__(self, batch: Mapping[str, Any]) -> Any:
-        return self._make(batch)
+    def all(self, batches: Mapping[str, Sequence[Any]]) -> list[Any]:
+        """Several batches: `batches` has the values of each field, batch by batch."""
+        if self._names is None:
+            return [dict(zip(batches, values, strict=True)) for values in zip(*batches.values(), strict=True)]
+        return list(map(self._make, zip(*(batches[name] for name in self._names), strict=True)))

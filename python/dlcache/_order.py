@@ -7,6 +7,7 @@ All arithmetic is on 64-bit integers of our own mixing, so an order never change
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,6 +48,18 @@ def mix_array(values: UInt64s, key: int) -> UInt64s:
     return x
 
 
+class _Scratch(threading.local):
+    """What the rounds of a permutation compute in, of each thread: it stays in the processor's cache, and no memory is
+    asked for."""
+
+    def __init__(self) -> None:
+        self.halves = np.empty((3, _PIECE), np.uint32)
+        self.index = np.empty(_PIECE, np.int64)
+
+
+_SCRATCH = _Scratch()
+
+
 class Permutation:
     """A random permutation of `0 .. size-1`, a pure function of (size, key), computed where it is asked for.
 
@@ -82,9 +95,7 @@ class Permutation:
 
     def _encrypt(self, cells: Int64s) -> Int64s:
         out = np.empty(len(cells), np.int64)
-        # The memory of the rounds is the same for all pieces, so that it stays in the processor's cache.
-        size = min(len(cells), _PIECE)
-        halves, index = np.empty((3, size), np.uint32), np.empty(size, np.int64)
+        halves, index = _SCRATCH.halves, _SCRATCH.index
         for start in range(0, len(cells), _PIECE):
             piece = cells[start : start + _PIECE]
             self._encrypt_piece(piece, out[start : start + _PIECE], halves[:, : len(piece)], index[: len(piece)])
@@ -214,6 +225,11 @@ class Orders:
         self._rows, self._shuffle, self._seed, self._window = rows, shuffle, seed, window
         self._block_starts = block_starts
         self._windowed: OrderedDict[int, Windowed] = OrderedDict()
+
+    @property
+    def shuffles(self) -> bool:
+        """False if every order is sequential."""
+        return self._shuffle
 
     def epoch(self, epoch: int) -> Order:
         if not self._shuffle:

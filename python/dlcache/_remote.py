@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from ._connect import Uri, connect
 from ._drivers import Driver, Info, OpenFile
 from ._errors import DlcacheError, StorageError
-from ._mirror import MirrorOptions
 from ._retry import ATTEMPTS, is_refusal, is_timeout, is_transient, retry
 
 T = TypeVar("T")
@@ -38,11 +37,10 @@ class Remote:
     path: str
     uri: Uri
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    mirror: MirrorOptions = field(default_factory=MirrorOptions)
 
     def child(self, name: str) -> Remote:
         uri = Uri(self.uri.scheme, self.uri.authority, f"{self.uri.path.rstrip('/')}/{name}")
-        return Remote(f"{self.path.rstrip('/')}/{name}", uri, self.options, self.mirror)
+        return Remote(f"{self.path.rstrip('/')}/{name}", uri, self.options)
 
     def list(self, relative: str) -> list[Info]:
         """What lies in a folder. Raises FileNotFoundError if there is no such folder."""

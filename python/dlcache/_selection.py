@@ -28,10 +28,6 @@ class Selects(Protocol):
         """The fields of a batch as it is read, for batches of any size."""
 
     @property
-    def stacked(self) -> bool:
-        """True if columns are delivered as one array, see the option `stack`."""
-
-    @property
     def row_bytes(self) -> int:
         """The bytes of a row, about."""
 
@@ -71,10 +67,6 @@ class Selection:
         self._codes = codes_of(dataset, self._single, options.strings)
         self.fields |= {name: Codes.field(name) for name in self._codes}
         self.fields |= {stack.name: stack.field for stack in self._stacks}
-
-    @property
-    def stacked(self) -> bool:
-        return bool(self._stacks)
 
     @cached_property
     def row_bytes(self) -> int:

@@ -6,8 +6,7 @@ from the mapped files, by one NumPy call over all of them; other columns come fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,35 +20,29 @@ from ._gathered import Gathered, concatenate_gathered, empty, take_gathered
 from ._manifest import Manifest
 from ._maps import ShardMaps
 from ._memory import BufferPool
+from ._memory_limit import memory_limit
 from ._pace import Paces
-from ._places import Places, RowGroups
+from ._places import Places, RowGroups, Stretch
 from ._private import Lent, PrivateMaps
-from ._stack import RawStack
+from ._raw_stack import RawStack
+from ._row_copy import RowCopy
 from ._store import Store
 from ._values import Value
 
 Int64s = npt.NDArray[np.int64]
 
 DECODED_BYTES = 256 << 20
+_INT64 = np.dtype(np.int64)
 SPARE_BYTES = 64 << 20
 """Of free buffers that are kept for the next batches, also of another iteration."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A range of rows that lies in one row group, as the file has them: rows `start .. stop-1` of it."""
-
-    shard: int
-    group: int
-    start: int
-    stop: int
 
 
 class ShardReader:
     """The rows of one dataset version. Threads may share it. `decoded_bytes` bounds the decoded row groups it keeps.
 
-    fetched: the shards where they are not local. verify: what of a shard is checked when it is first mapped. paces: for
-    iterations; None where shards are fetched, which threads always do ahead of the consumer.
+    fetched: the shards where they are not local. verify: what of a shard is checked when it is first mapped.
+    copied_bytes: of a copy by rows at most, see `RowCopy`. paces: for iterations; None where shards are fetched, which
+    threads always do ahead of the consumer.
     """
 
     def __init__(
@@ -59,17 +52,23 @@ class ShardReader:
         decoded_bytes: int = DECODED_BYTES,
         fetched: RemoteShards | None = None,
         verify: Verify = "open",
+        copied_bytes: int | None = None,
     ) -> None:
         self.manifest = manifest
-        self.maps = ShardMaps(store, manifest.shards, fetched=fetched, verify=verify, multiple=row_alignment(manifest))
+        # Read in huge pages, a row brings megabytes: right where all of them find room in memory, and wrong elsewhere.
+        huge = 2 * int(manifest.shards.bytes.sum()) <= (memory_limit() or 0)
+        multiple = row_alignment(manifest)
+        self.maps = ShardMaps(store, manifest.shards, fetched=fetched, verify=verify, multiple=multiple, huge=huge)
         self.pool = BufferPool(SPARE_BYTES)
         self.paces = Paces() if fetched is None else None
         self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)
         self._readers: dict[int, ColumnReader] = {}
         shards = manifest.shards
-        self._groups = RowGroups(shards.block_starts(0, len(shards)), shards.of_groups)
+        self.groups = RowGroups(shards.block_starts(0, len(shards)), shards.of_groups)
         self._stacks: dict[tuple[int, ...], RawStack | None] = {}
+        self._row_copies: dict[Hashable, RowCopy] = {}
+        self._copied_bytes = copied_bytes
 
     def column(self, number: int) -> ColumnReader:
         reader = self._readers.get(number)
@@ -77,9 +76,9 @@ class ShardReader:
             reader = self._readers.setdefault(number, column_reader(self.manifest, number, self._decoder))
         return reader
 
-    def locate(self, rows: Int64s) -> Places:
+    def locate(self, rows: Int64s, pool: BufferPool | None = None) -> Places:
         """Where these rows are (int64 ids, in any order, also repeated). Raises OptionError for ids that are none."""
-        return self._groups.locate(rows)
+        return self.groups.locate(rows, None if pool is None else pool.array((len(rows),), _INT64))
 
     def gather(self, places: Places, columns: Sequence[int], pool: BufferPool) -> dict[int, Gathered]:
         """The rows at these places, of these columns (their numbers)."""
@@ -95,11 +94,7 @@ class ShardReader:
 
     def stack(self, places: Places, columns: tuple[int, ...], pool: BufferPool) -> npt.NDArray[Any] | None:
         """The rows at these places, of columns with one dtype, as [rows, columns]; None if they must be read singly."""
-        if columns not in self._stacks:
-            entries = [self.manifest.columns[number] for number in columns]
-            tables = [self.manifest.chunks[number] for number in columns]
-            self._stacks[columns] = RawStack(entries, tables) if RawStack.fits(entries, tables) else None
-        stack = self._stacks[columns]
+        stack = self._raw_stack(columns)
         if stack is None or not len(places):
             return None
         mapped = self.maps.all()
@@ -109,6 +104,35 @@ class ShardReader:
                 return None
             mapped = self.maps.require(needed)
         return stack.gather(places, mapped, pool)
+
+    def stack_range(self, start: int, stop: int, columns: tuple[int, ...], pool: BufferPool) -> npt.NDArray[Any] | None:
+        """Rows `start .. stop-1`, as `stack` returns rows."""
+        stack = self._raw_stack(columns)
+        if stack is None or start >= stop:
+            return None
+        out = pool.array((stop - start, len(columns)), stack.dtype)
+        done = 0
+        for at in self.groups.stretches(start, stop):
+            rows = at.stop - at.start
+            stack.turn(at.group, at.start, self.maps.file(at.shard), out[done : done + rows])
+            done += rows
+        return out
+
+    def row_copy(self, key: Hashable, columns: int, dtype: np.dtype[Any]) -> RowCopy:
+        """The copy by rows of so many columns of one dtype; `key` says which they are, and what becomes of nulls."""
+        copy = self._row_copies.get(key)
+        if copy is None:
+            most = self._copied_bytes if self.maps.keeps else 0
+            made = RowCopy(self.manifest.rows, columns, dtype, most)
+            copy = self._row_copies.setdefault(key, made)
+        return copy
+
+    def _raw_stack(self, columns: tuple[int, ...]) -> RawStack | None:
+        if columns not in self._stacks:
+            entries = [self.manifest.columns[number] for number in columns]
+            tables = [self.manifest.chunks[number] for number in columns]
+            self._stacks[columns] = RawStack(entries, tables) if RawStack.fits(entries, tables) else None
+        return self._stacks[columns]
 
     def _gather_in_parts(
         self, places: Places, needed: Int64s, columns: Sequence[int], pool: BufferPool
@@ -123,25 +147,6 @@ class ShardReader:
             number: take_gathered(concatenate_gathered([part[number] for part in parts]), back) for number in columns
         }
 
-    def stretch(self, start: int, stop: int) -> Stretch | None:
-        """Rows `start .. stop-1` as a part of one row group, if they are that."""
-        shards = self.manifest.shards
-        shard = int(np.searchsorted(shards.row_starts, start, side="right")) - 1
-        if stop <= start or stop > int(shards.row_starts[shard + 1]):
-            return None
-        first, size = int(shards.row_starts[shard]), int(shards.row_group_rows[shard])
-        group = (start - first) // size
-        at = first + group * size
-        return Stretch(shard, group, start - at, stop - at) if stop <= at + size else None
-
-    def rows_behind(self, start: int) -> int:
-        """Rows from `start` to the end of its row group."""
-        shards = self.manifest.shards
-        shard = int(np.searchsorted(shards.row_starts, start, side="right")) - 1
-        size = int(shards.row_group_rows[shard])
-        group = (start - int(shards.row_starts[shard])) // size
-        return min(int(shards.row_starts[shard]) + (group + 1) * size, int(shards.row_starts[shard + 1])) - start
-
     def spliced(self, start: int, stop: int, number: int, pool: BufferPool) -> Value | None:
         """Rows `start .. stop-1` of one column, copied in one piece from each row group; None if they must be
         gathered."""
@@ -149,14 +154,10 @@ class ShardReader:
         if start >= stop or not column.viewable or self.manifest.columns[number].storage == "ragged":
             return None
         parts: list[npt.NDArray[Any]] = []
-        while start < stop:
-            here = min(stop, start + self.rows_behind(start))
-            at = self.stretch(start, here)
-            assert at is not None
-            part = column.view(at.shard, at.group, at.start, at.stop, self.maps.file(at.shard))
+        for at in self.groups.stretches(start, stop):
+            part = column.view(at, self.maps.file(at.shard))
             assert isinstance(part, np.ndarray)
             parts.append(part)
-            start = here
         out = pool.array((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
         return np.concatenate(parts, out=out)
 
@@ -165,7 +166,7 @@ class ShardReader:
         must be gathered."""
         column = self.column(number)
         file = lent.file if column.viewable else self.maps.file(stretch.shard)
-        value = column.view(stretch.shard, stretch.group, stretch.start, stretch.stop, file)
+        value = column.view(stretch, file)
         if value is not None and column.viewable:
             lent.prepare(value)
         return value

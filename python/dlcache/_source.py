@@ -10,9 +10,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from ._ahead import Coming
 from ._classes import Codes
@@ -21,27 +23,34 @@ from ._gathered import Gathered
 from ._memory import BufferPool
 from ._order import Orders
 from ._pace import Paces
-from ._places import Places
+from ._places import DERIVED_BYTES, PIECE_ROWS, Places, Stretch
 from ._private import Lent, PrivateMaps
+from ._row_copy import RowCopy
 from ._rows import Int64s, Rows
-from ._shards import ShardReader, Stretch
+from ._shards import ShardReader
 from ._stack import Stack
 from ._steps import Steps
 from ._values import Value, copied
 
 SUPER_BATCH_BYTES = 4 << 20
-STACKED_BYTES = 16 << 20
-"""Of a super-batch with stacks: the more rows, the more of each cache line of a column is used."""
+SWEPT_TIMES = 4
+"""A super-batch is so much larger while columns are swept: the more rows, the more of each cache line is used."""
 VIEWED_BYTES = 16 << 20
 """Of a super-batch that is nothing but views of the file: it takes no memory."""
 LEFT_BYTES = 16 << 20
 """Of a super-batch most of which is left where it lies until it is delivered: it takes little memory."""
 _LEAST_STEPS = 8
 """In a row group on average, so that most of them are views."""
-BLOCK_ROWS = 1 << 14
+BLOCK_ROWS, _LEAST_BLOCK_ROWS = 1 << 16, 1 << 14
+"""Rows whose places are worked out at once: the more, the less often a thread waits for the interpreter's lock."""
 _BLOCKS = 4
 SAMPLES = 128
 """Rows that are looked at to see which shards come next."""
+
+
+def block_rows(columns: int) -> int:
+    """Rows whose places are worked out at once, so that what is derived of them for each column is kept."""
+    return max(_LEAST_BLOCK_ROWS, min(BLOCK_ROWS, DERIVED_BYTES // (8 * max(1, columns))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,9 @@ class Reads(Protocol):
     def paces(self) -> Paces | None: ...
 
     @property
+    def sweeps(self) -> bool: ...
+
+    @property
     def fetches_ahead(self) -> bool: ...
 
     def files(self) -> EpochFiles | None: ...
@@ -79,7 +91,7 @@ class Reads(Protocol):
 
     def gather(self, positions: Int64s, pool: BufferPool) -> dict[str, Value]: ...
 
-    def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]: ...
+    def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> dict[str, list[Value]]: ...
 
     def views(self, most: int) -> list[int] | None: ...
 
@@ -88,6 +100,8 @@ class Reads(Protocol):
     def ids(self, epoch: int, positions: Int64s) -> Int64s: ...
 
     def row_names(self, work: Work) -> Sequence[Any]: ...
+
+    def rest(self) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +136,11 @@ class Source:
         """What iterations have learnt about the use of threads, if they may do without."""
         return self.reader.paces
 
+    @property
+    def sweeps(self) -> bool:
+        """True while columns are swept for each super-batch, because they lie apart and are delivered as one array."""
+        return self.orders.shuffles and not all(copy.whole for copy in self._row_copies.values())
+
     def read(self, work: Work, pool: BufferPool, files: EpochFiles | None = None) -> dict[str, Value]:
         """The rows of this rank in some steps, one step after another: as views of `files` where they lie so in one row
         group."""
@@ -152,15 +171,42 @@ class Source:
         return out
 
     def _stacked(self, stack: Stack, places: Places, pool: BufferPool) -> Value:
-        numbers = tuple(map(self.reader.manifest.index, stack.columns))
+        """The rows at these places of the columns of a stack, from a copy by rows when there is one."""
+        copy = self._row_copies[stack.name]
+        copied = copy.gather(places.ids, pool)
+        if copied is not None:
+            return copied
+        numbers = self._numbers(stack)
         stacked = self.reader.stack(places, numbers, pool)
-        if stacked is not None:
-            return stacked
+        if stacked is None:
+            stacked = self._singly(stack, places, pool)
+        copy.gathered(len(places), lambda start, stop: self._stacked_range(stack, start, stop, pool))
+        return stacked
+
+    def _stacked_range(self, stack: Stack, start: int, stop: int, pool: BufferPool) -> npt.NDArray[Any]:
+        """Rows `start .. stop-1` of the dataset."""
+        stacked = self.reader.stack_range(start, stop, self._numbers(stack), pool)
+        return self._singly(stack, self.reader.locate(np.arange(start, stop)), pool) if stacked is None else stacked
+
+    def _singly(self, stack: Stack, places: Places, pool: BufferPool) -> npt.NDArray[Any]:
+        numbers = self._numbers(stack)
         gathered = self.reader.gather(places, numbers, pool)
         single: dict[str, Value] = {}
         for number, name in zip(numbers, stack.columns, strict=True):
             self.nulls.apply(name, gathered[number], single)
         return np.stack([np.asarray(single[name]) for name in stack.columns], axis=1)
+
+    def _numbers(self, stack: Stack) -> tuple[int, ...]:
+        return tuple(map(self.reader.manifest.index, stack.columns))
+
+    @cached_property
+    def _row_copies(self) -> dict[str, RowCopy]:
+        return {
+            stack.name: self.reader.row_copy(
+                (self._numbers(stack), self.nulls.fills(stack.columns)), len(stack.columns), stack.field.dtype
+            )
+            for stack in self.stacks
+        }
 
     def _gather(self, places: Places, columns: tuple[int, ...], pool: BufferPool) -> dict[str, Value]:
         gathered = self.reader.gather(places, columns, pool)
@@ -199,7 +245,12 @@ class Source:
             return block.places
 
     def _locate(self, work: Work) -> Places:
-        return self.reader.locate(self.ids(work.epoch, self.steps.positions(work.step, work.steps)))
+        ids = self.pool.array((self.steps.count_rows(work.step, work.steps),), np.dtype(np.int64))
+        size, at_once = self.steps.batch_size, max(1, PIECE_ROWS // self.steps.batch_size)
+        for first in range(0, work.steps, at_once):
+            positions = self.steps.positions(work.step + first, min(at_once, work.steps - first))
+            ids[first * size : first * size + len(positions)] = self.ids(work.epoch, positions)
+        return self.reader.locate(ids, self.pool)
 
     @property
     def rows_ahead(self) -> int:
@@ -232,15 +283,22 @@ class Source:
         names: list[int] = self.ids(work.epoch, self.steps.positions(work.step, work.steps)).tolist()
         return names
 
-    def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> list[dict[str, Value]]:
+    def rest(self) -> None:
+        """To be called when an iteration ends: lets go of what was worked out ahead."""
+        with self._lock:
+            self._blocks.clear()
+
+    def batches(self, work: Work, pool: BufferPool, files: EpochFiles | None) -> dict[str, list[Value]]:
         """The batches of some steps: parts of one super-batch, or views of the file where the order is the file's."""
         if files is None:
             return cut(self.read(work, pool), self.steps.batch_size, work.steps)
-        out: list[dict[str, Value]] = []
-        while len(out) < work.steps:
-            step = work.step + len(out)
-            part = self._within_group(Work(work.epoch, step, work.steps - len(out)))
-            out += cut(self.read(part, pool, files), self.steps.batch_size, part.steps)
+        out: dict[str, list[Value]] = {}
+        step, end = work.step, work.step + work.steps
+        while step < end:
+            part = self._within_group(Work(work.epoch, step, end - step))
+            for name, values in cut(self.read(part, pool, files), self.steps.batch_size, part.steps).items():
+                out.setdefault(name, []).extend(values)
+            step += part.steps
         return out
 
     def views(self, most: int) -> list[int] | None:
@@ -262,7 +320,7 @@ class Source:
         if first is None:
             return Work(work.epoch, work.step, 1)
         start = first[0] + self.rows.start
-        behind = min(self.reader.rows_behind(start), self.rows.stop - start)
+        behind = min(self.reader.groups.rows_behind(start), self.rows.stop - start)
         whole = behind // self.steps.batch_size if self.steps.world_size == 1 else 1
         steps = max(1, min(whole, work.steps))
         padded = self.steps.span(work.step, steps) is None  # the last one is
@@ -278,7 +336,7 @@ class Source:
     def _range(self, epoch: int, span: tuple[int, int], pool: BufferPool, files: EpochFiles | None) -> dict[str, Value]:
         """Some rows in the order of the file: as views of `files` where they lie in one row group."""
         first, last = span
-        stretch = None if files is None else self.reader.stretch(first, last)
+        stretch = None if files is None else self.reader.groups.stretch(first, last)
         lent = None if stretch is None or files is None else files.get(epoch, stretch)
         out: dict[str, Value] = {}
         for number, name in zip(self.columns, self.names, strict=True):
@@ -291,17 +349,16 @@ class Source:
             else:
                 self.nulls.apply(name, Gathered(value), out)
         for stack in self.stacks:
-            out[stack.name] = self._stacked(stack, self.reader.locate(np.arange(first, last)), pool)
+            out[stack.name] = self._stacked_range(stack, first, last, pool)
         if self.steps.remainder == "mask":
             out[WEIGHT] = np.ones(last - first, np.float32)
         return out
 
 
-def cut(rows: dict[str, Value], size: int, steps: int) -> list[dict[str, Value]]:
+def cut(rows: dict[str, Value], size: int, steps: int) -> dict[str, list[Value]]:
     """The batches in the rows of some steps."""
-    return [
-        {name: value[start : start + size] for name, value in rows.items()} for start in range(0, steps * size, size)
-    ]
+    parts = [slice(start, start + size) for start in range(0, steps * size, size)]
+    return {name: list(map(value.__getitem__, parts)) for name, value in rows.items()}
 
 
 class EpochFiles:

@@ -87,9 +87,16 @@ class Steps:
     def positions(self, step: int, steps: int = 1) -> npt.NDArray[np.int64]:
         """This rank's positions at steps `step .. step+steps-1`, one after another, before they wrap: those at or
         above `rows` are padding."""
-        first = np.arange(step, step + steps, dtype=np.int64) * self.global_batch + self.rank * self.batch_size
-        positions = (first[:, None] + np.arange(self.batch_size, dtype=np.int64)).reshape(-1)
-        return positions[positions < self.rows] if self.remainder == "exact" else positions
+        start = step * self.global_batch + self.rank * self.batch_size
+        if self.world_size == 1:
+            stop = start + steps * self.batch_size
+            return np.arange(start, min(stop, self.rows) if self.remainder == "exact" else stop, dtype=np.int64)
+        first = np.arange(steps, dtype=np.int64)[:, None] * self.global_batch + start
+        return (first + np.arange(self.batch_size, dtype=np.int64)).reshape(-1)
+
+    def count_rows(self, step: int, steps: int) -> int:
+        """How many `positions` there are."""
+        return (steps - 1) * self.batch_size + self.size(step + steps - 1)
 
     def sample(self, step: int, rows: int, size: int) -> npt.NDArray[np.int64]:
         """About `size` of this rank's positions, ascending, spread over the steps from `step` on that have `rows` rows

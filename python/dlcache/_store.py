@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -50,12 +50,13 @@ class Store:
     """The files of one dataset.
 
     path: as the user gave it, for messages. local: its absolute path if it is on a local file system, else remote:
-    where it is. Picklable.
+    where it is. mirror: where copies on this machine may be, and how large. Picklable.
     """
 
     path: str
     local: str | None
     remote: Remote | None = None
+    mirror: MirrorOptions = field(default_factory=MirrorOptions)
 
     @staticmethod
     def of(
@@ -64,11 +65,12 @@ class Store:
         mirror: MirrorOptions | None = None,
     ) -> Store:
         local, text = local_path(path), os.fspath(path).rstrip("/") or "/"
+        mirror = mirror or MirrorOptions()
         if local is not None:
-            return Store(text, local)
+            return Store(text, local, None, mirror)
         uri = parse_uri(text)
         assert uri is not None
-        return Store(text, None, Remote(text, uri, dict(storage_options or {}), mirror or MirrorOptions()))
+        return Store(text, None, Remote(text, uri, dict(storage_options or {})), mirror)
 
     @property
     def storage_options(self) -> Mapping[str, Any]:
@@ -78,9 +80,9 @@ class Store:
     def child(self, name: str) -> Store:
         """The folder `name` in this one."""
         if self.remote is not None:
-            return Store(f"{self.path.rstrip('/')}/{name}", None, self.remote.child(name))
+            return Store(f"{self.path.rstrip('/')}/{name}", None, self.remote.child(name), self.mirror)
         assert self.local is not None
-        return Store(f"{self.path.rstrip('/')}/{name}", os.path.join(self.local, name))
+        return Store(f"{self.path.rstrip('/')}/{name}", os.path.join(self.local, name), None, self.mirror)
 
     def versions(self) -> list[int]:
         """The versions that are there, ascending. Raises NotADatasetError if there are none."""

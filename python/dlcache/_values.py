@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -318,20 +318,29 @@ class Scattered(Strings):
 
 Value: TypeAlias = npt.NDArray[Any] | Ragged | Strings
 Batch: TypeAlias = Mapping[str, Value]
+Batches: TypeAlias = Mapping[str, Sequence[Value]]
+"""Several batches with the same fields, at least one: the values of each field, batch by batch."""
+
+
+def one_by_one(batches: Batches) -> list[dict[str, Value]]:
+    """Each batch by itself."""
+    return [dict(zip(batches, values, strict=True)) for values in zip(*batches.values(), strict=True)]
+
+
+def as_array(name: str, value: Value) -> npt.NDArray[Any] | Ragged:
+    """The value of a field, `Strings` as an array of Python objects. Raises ColumnError for text that is not UTF-8."""
+    try:
+        return value.to_numpy() if isinstance(value, Strings) else value
+    except UnicodeDecodeError as error:
+        raise ColumnError(
+            f"string column {name!r} has a value that is not UTF-8: {error}. Cast the column to binary before it "
+            "is written, or leave it out"
+        ) from error
 
 
 def as_arrays(batch: Batch) -> dict[str, npt.NDArray[Any] | Ragged]:
-    """A batch with its `Strings` as arrays of Python objects. Raises ColumnError for text that is not UTF-8."""
-    out: dict[str, npt.NDArray[Any] | Ragged] = {}
-    for name, value in batch.items():
-        try:
-            out[name] = value.to_numpy() if isinstance(value, Strings) else value
-        except UnicodeDecodeError as error:
-            raise ColumnError(
-                f"string column {name!r} has a value that is not UTF-8: {error}. Cast the column to binary before it "
-                "is written, or leave it out"
-            ) from error
-    return out
+    """A batch with its values as arrays, see `as_array`."""
+    return {name: as_array(name, value) for name, value in batch.items()}
 
 
 def _part(values: npt.NDArray[Any], offsets: Int64s, start: int, stop: int) -> tuple[npt.NDArray[Any], Int64s]:

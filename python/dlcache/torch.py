@@ -27,7 +27,7 @@ from ._options import LoaderOptions, Output
 from ._readable import Readable
 from ._source import Work
 from ._transform import TransformSpec
-from ._values import Batch, Ragged, Strings, Value
+from ._values import Batches, Ragged, Strings, Value
 from ._workers import Iterations
 
 PadTo = int | Mapping[str, int] | None
@@ -90,13 +90,10 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         self._begun: tuple[int, int, int] | None = None
         self._renumber()
 
-    def convert_all(self, batches: Sequence[Batch]) -> Sequence[Mapping[str, Any]]:
-        names = tuple(batches[0])
-        columns = [self._tensors.all(name, [batch[name] for batch in batches]) for name in names]
-        converted = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    def convert_all(self, batches: Batches) -> Mapping[str, Sequence[Any]]:
+        converted = {name: self._tensors.all(name, values) for name, values in batches.items()}
         for name in self._sparse:
-            for made in converted:
-                made[name] = made[name].to_sparse()
+            converted[name] = [tensor.to_sparse() for tensor in converted[name]]
         return converted
 
     # Which steps: all in one process, every n-th in each of n workers
