@@ -1,23 +1,25 @@
 """Whether threads make batches ahead, or the consumer's own thread when it wants them: whichever delivers more. Pure.
 
 Threads hide the time of gathering behind the consumer's work, and share work that does not hold the interpreter's lock.
-But each time that one waits for that lock costs microseconds, tens of them in a virtual machine. So where a consumer
-does little with a batch, and a batch takes little to make, it can be much faster without them. Nobody knows before.
+But each time that one waits for that lock costs microseconds, tens of them in a virtual machine, also where it is the
+consumer that waits, in the midst of its own work. So where a consumer does little with a batch, and a batch takes little
+to make, it can be much faster without them. Nobody knows before, and neither way tells how fast the other is.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 
 _JOBS, _SECONDS, _MOST_SECONDS = 4, 0.003, 0.05  # of a window: so many and so long, or longer
-_WAITING = 0.3
+_RECENT = 3  # windows of which the fastest counts: others may have been disturbed
 _GAIN = 0.97
 _SHARED = 1.6
+_LITTLE = 0.03
 _SLOW = 2.0
 _SLOW_WINDOWS = 2
-_PATIENCE, _MOST_PATIENCE = 2, 64
-_SETTLED = 16
+_PATIENCE, _SETTLED, _MOST_PATIENCE = 2, 16, 256
 _KINDS = 64
 
 
@@ -40,20 +42,19 @@ class _Window:
 class Pace:
     """To be told of each super-batch that the consumer gets. threads: True while threads are to make them.
 
-    It begins with threads. Where the consumer waits for them, and they compute hardly more than one thread could, it
-    tries without; it stays with what was faster, and looks again after a while, sooner if something has changed.
+    It begins with threads. Unless they compute next to nothing, or clearly at the same time as the consumer and each
+    other, it tries without, and stays with what was faster. After a while it looks at the other way again: later and
+    later, and soon where the speed has changed.
     """
 
     def __init__(self) -> None:
         self.threads = True
         self._window = _Window()
         self._skip = 1
-        self._threaded = 0.0
-        self._alone: float | None = None
+        self._recent: deque[float] = deque(maxlen=_RECENT)  # seconds of a step in the last windows
+        self._other: float | None = None  # the least of them before the last change, while this way is on trial
         self._slow = 0
-        self._patience = _PATIENCE
-        self._until = 0
-        self._again = False
+        self._left = self._patience = _PATIENCE  # windows until the other way is tried
 
     def delivered(self, steps: int, seconds: float, waited: float, computed: float) -> None:
         """The consumer got a super-batch of `steps` steps, `seconds` after the one before, of which it `waited` for
@@ -69,47 +70,41 @@ class Pace:
         window.computed += computed
         if window.full and (window.jobs > 1 or not self.threads):  # one alone is one thread's
             self._window = _Window()
-            self._until -= 1
-            if self.threads:
-                self._with_threads(window)
-            else:
-                self._without(window)
+            self._judge(window)
 
-    def _with_threads(self, window: _Window) -> None:
-        own = window.seconds - window.waited
-        if self._until > 0 or window.waited < _WAITING * window.seconds:
-            return
-        again, self._again = self._again, False
-        if not again and window.computed + own > _SHARED * window.seconds:
-            self._wait_longer()
-            return
-        self._threaded, self._alone = window.seconds / window.steps, None
-        self._change(threads=False)
-
-    def _without(self, window: _Window) -> None:
-        each, busy = window.seconds / window.steps, window.waited < window.seconds / 2
-        if self._alone is None:
-            if each > _GAIN * self._threaded or busy:
-                self._wait_longer()
-                self._change(threads=True)
+    def _judge(self, window: _Window) -> None:
+        each = window.seconds / window.steps
+        if self._other is not None:
+            tried, self._other = self._other, None
+            if each > _GAIN * tried:
+                self._patience = min(2 * self._patience, _MOST_PATIENCE)
+                self._change()
                 return
-            self._alone, self._slow, self._until = each, 0, max(_SETTLED, self._patience)
-        self._alone = min(self._alone, each)
-        self._slow = self._slow + 1 if each > _SLOW * self._alone else 0
-        if busy:
-            self._wait_longer()
-            self._change(threads=True)
-        elif self._until <= 0 or self._slow == _SLOW_WINDOWS:
-            self._patience = min(2 * self._patience, _MOST_PATIENCE) if self._until <= 0 else _PATIENCE
-            self._until, self._again = 0, self._until <= 0
-            self._change(threads=True)
+            self._patience = _SETTLED
+            self._left = self._patience
+        self._slow = self._slow + 1 if self._recent and each > _SLOW * min(self._recent) else 0
+        self._recent.append(each)
+        if self._slow == _SLOW_WINDOWS:
+            self._recent.clear()
+            self._recent.append(each)
+            self._left, self._patience = 0, _PATIENCE
+        self._left -= 1
+        if self._left <= 0:
+            if self.threads and not self._may_be_faster_without(window):
+                self._left = self._patience = min(2 * self._patience, _MOST_PATIENCE)
+                return
+            self._other = min(self._recent)
+            self._change()
 
-    def _wait_longer(self) -> None:
-        self._until, self._patience = self._patience, min(2 * self._patience, _MOST_PATIENCE)
+    def _may_be_faster_without(self, window: _Window) -> bool:
+        own = window.seconds - window.waited
+        return window.computed >= _LITTLE * window.seconds and window.computed + own <= _SHARED * window.seconds
 
-    def _change(self, *, threads: bool) -> None:
-        self.threads = threads
-        self._skip = 2 if threads else 1
+    def _change(self) -> None:
+        self.threads = not self.threads
+        self._skip = 2 if self.threads else 1
+        self._recent.clear()
+        self._slow, self._left = 0, max(_SETTLED, self._patience)
 
 
 class Paces:
