@@ -2,8 +2,8 @@
 
 Threads hide the time of gathering behind the consumer's work, and share work that does not hold the interpreter's lock.
 But each time that one waits for that lock costs microseconds, tens of them in a virtual machine, also where it is the
-consumer that waits, in the midst of its own work. So where a consumer does little with a batch, and a batch takes little
-to make, it can be much faster without them. Nobody knows before, and neither way tells how fast the other is.
+consumer that waits, in the midst of its own work. So where a consumer does little with a batch, and a batch takes
+little to make, it can be much faster without them. Nobody knows before, and neither way tells how fast the other is.
 """
 
 from __future__ import annotations
