@@ -11,8 +11,8 @@ from dlcache._pace import Pace, Paces
 
 @dataclass(frozen=True)
 class World:
-    """Seconds a step: of the consumer's own work, of making it with threads and without, and of processor time. held: by
-    how much the consumer's own work takes longer beside threads."""
+    """Seconds a step: of the consumer's own work, of making it with threads and without, and of processor time. held:
+    by how much the consumer's own work takes longer beside threads."""
 
     own: float
     threaded: float
