@@ -107,6 +107,8 @@ def _give_back(maps: weakref.ref[PrivateMaps], shard: int, owner: PrivateMapping
 
 def was_written(states: npt.NDArray[np.uint64]) -> bool:
     """True if one of these pages is there and not the file's any more."""
+    if states.min() >= _PRESENT | _OF_FILE:  # a page that is there is not swapped
+        return False
     return bool(((states >= _THERE) & (states & _OF_FILE == 0)).any())
 
 

@@ -35,7 +35,7 @@ from ._values import Value, copied
 SUPER_BATCH_BYTES = 4 << 20
 SWEPT_TIMES = 4
 """A super-batch is so much larger while columns are swept: the more rows, the more of each cache line is used."""
-VIEWED_BYTES = 16 << 20
+VIEWED_BYTES = 32 << 20
 """Of a super-batch that is nothing but views of the file: it takes no memory."""
 LEFT_BYTES = 16 << 20
 """Of a super-batch most of which is left where it lies until it is delivered: it takes little memory."""
