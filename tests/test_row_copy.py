@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -121,19 +119,20 @@ def test_without_leave_or_room_none_is_made(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_disk_that_becomes_full_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset, write_to, left = dataset_at(tmp_path / "d"), os.pwrite, [9000]
-
-    def pwrite(descriptor: int, data: Any, offset: int) -> int:
-        if left[0] < len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        left[0] -= 1000
-        return write_to(descriptor, data[:1000], offset)
-
-    monkeypatch.setattr(os, "pwrite", pwrite)
+    """A limit on the size of files ends a write as a full disk does: after some of its bytes."""
+    resource = pytest.importorskip("resource")
+    dataset = dataset_at(tmp_path / "d")
     monkeypatch.setattr(_row_copy, "PIECE_BYTES", 2400)
-    for _ in range(3):
-        assert epoch(dataset, threads=0) == ROWS
-    assert copies(dataset) == [False] and left[0] < 9000
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, before[1]))
+        for _ in range(3):
+            assert epoch(dataset, threads=0) == ROWS
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert copies(dataset) == [False]
+    assert epoch(dataset, threads=0) == ROWS
+    assert copies(dataset) == [False]
 
 
 def test_a_shard_that_nobody_has_asked_for_may_be_missing() -> None:

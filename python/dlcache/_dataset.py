@@ -57,8 +57,9 @@ def load(
     storage_options: for the file system where the dataset is not local, such as `endpoint_override` for S3; it is never
     stored or printed. cache_dir, cache_bytes: where remote shards are mirrored, and how many bytes of them at most;
     by default DLCACHE_MIRROR_DIR and DLCACHE_MIRROR_BYTES, else the user's cache directory and 20 GB or half of what
-    the disk has free; 0 mirrors nothing. See docs/storage.md. verify: what of each shard is checked when it is first
-    read; see `numpy`.
+    the disk has free; 0 mirrors nothing. See docs/storage.md. cache_bytes also bounds the unnamed temporary file of a
+    `stack` that is read shuffled, at an eighth of what is free by default; see docs/reading.md. verify: what of each
+    shard is checked when it is first read; see `numpy`.
 
     Raises NotADatasetError, ManifestError, StorageError, and OptionError for arguments that make no sense.
     """

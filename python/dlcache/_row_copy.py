@@ -1,4 +1,4 @@
-"""Stacked columns by rows: a copy in a temporary file, for as long as rows are read in any order.
+"""Stacked columns by rows: a copy in a temporary file, made for those who read many rows in any order.
 
 Column by column, a row of a hundred columns is a hundred places, of which each brings a cache line for one value. To
 turn a whole table over into rows costs less than to gather half of its rows so. Who gathers that many will gather more:
@@ -78,7 +78,7 @@ class RowCopy:
             if self._mapped is None and 2 * self._gathered >= self._rows:
                 self._copy(_ROWS_EACH * rows, read)
         except (OSError, DlcacheError) as error:  # of rows that nobody has asked for, or of a full disk
-            logger.info("columns are not copied by rows in %s: %s", tempfile.gettempdir(), error)
+            logger.info("stacked columns are read where they lie, without a copy by rows: %s", error)
             self._refuse()
         finally:
             self._lock.release()
@@ -92,7 +92,7 @@ class RowCopy:
         until, piece = min(self._rows, self._copied + rows), max(1, PIECE_BYTES // self._width)
         while self._copied < until:
             stop = min(self._rows, self._copied + piece)
-            _write(self._file, read(self._copied, stop), self._copied * self._width)
+            _append(self._file, np.ascontiguousarray(read(self._copied, stop), self._dtype))
             self._copied = stop
         if self._copied == self._rows:
             self._mapped = map_at_multiple(self._file, self._rows * self._width, HUGE_PAGE)
@@ -114,8 +114,7 @@ class RowCopy:
         self._close()
 
 
-def _write(descriptor: int, rows: Array, offset: int) -> None:
+def _append(descriptor: int, rows: Array) -> None:
     left = rows.reshape(-1).view(np.uint8).data
     while left:
-        count = os.pwrite(descriptor, left, offset)
-        left, offset = left[count:], offset + count
+        left = left[os.write(descriptor, left) :]
