@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -111,9 +112,7 @@ def test_without_leave_or_room_none_is_made(tmp_path: Path, monkeypatch: pytest.
     for _ in range(3):
         assert epoch(refusing, threads=0) == ROWS
         with monkeypatch.context() as patch:
-            patch.setattr(
-                _row_copy.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(1, 1, 8 * 24 * ROWS - 8)
-            )
+            patch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=8 * 24 * ROWS - 8))
             assert epoch(full, threads=0) == ROWS
     assert copies(refusing) == copies(full) == [False]
 
