@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -132,6 +134,29 @@ def test_a_disk_that_becomes_full_is_no_error(tmp_path: Path, monkeypatch: pytes
     assert copies(dataset) == [False]
     assert epoch(dataset, threads=0) == ROWS
     assert copies(dataset) == [False]
+
+
+def test_an_interrupted_copy_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = np.arange(3000.0).reshape(1000, 3)
+    copy, write_to, calls = RowCopy(1000, 3, table.dtype, None), os.write, count(1)
+
+    def interrupted(descriptor: int, data: Any) -> int:
+        if next(calls) % 3 == 0:
+            write_to(descriptor, data[: len(data) // 2])
+            raise KeyboardInterrupt
+        return write_to(descriptor, data)
+
+    monkeypatch.setattr(_row_copy, "PIECE_BYTES", 2400)
+    interrupts = 0
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", interrupted)
+        while not copy.whole:
+            try:
+                copy.gathered(500, lambda start, stop: table[start:stop])
+            except KeyboardInterrupt:
+                interrupts += 1
+    found = copy.gather(np.arange(1000), POOL)
+    assert interrupts and found is not None and np.array_equal(found, table)
 
 
 def test_a_shard_that_nobody_has_asked_for_may_be_missing() -> None:

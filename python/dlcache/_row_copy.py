@@ -92,7 +92,9 @@ class RowCopy:
         until, piece = min(self._rows, self._copied + rows), max(1, PIECE_BYTES // self._width)
         while self._copied < until:
             stop = min(self._rows, self._copied + piece)
-            _append(self._file, np.ascontiguousarray(read(self._copied, stop), self._dtype))
+            part = np.ascontiguousarray(read(self._copied, stop), self._dtype)
+            os.lseek(self._file, self._copied * self._width, os.SEEK_SET)  # a write before may have been interrupted
+            _write(self._file, part)
             self._copied = stop
         if self._copied == self._rows:
             self._mapped = map_at_multiple(self._file, self._rows * self._width, HUGE_PAGE)
@@ -114,7 +116,7 @@ class RowCopy:
         self._close()
 
 
-def _append(descriptor: int, rows: Array) -> None:
+def _write(descriptor: int, rows: Array) -> None:
     left = rows.reshape(-1).view(np.uint8).data
     while left:
         left = left[os.write(descriptor, left) :]
