@@ -446,3 +446,17 @@ def test_a_child_reads_too(dataset: dlcache.Dataset, method: str) -> None:
     rows = queue.get(timeout=60)
     child.join()
     assert rows == flat(ids(dataset.numpy(32, shuffle=True)))
+
+
+def test_the_first_small_super_batches_tell_the_pace_nothing(
+    dataset: dlcache.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(Pace, "delivered", lambda pace, steps, *seconds: told.append(steps))
+    monkeypatch.setattr(_by_step, "SUPER_BATCH_BYTES", 16 * 2 * 8 * 8)
+    loader = dataset.numpy(2, shuffle=True, columns=["id"], epochs=2)
+    works = [work.steps for work in loader.works(0, 0, 2)]
+    assert works[:3] == [1, 2, 4] and max(works) == loader.super_batch_steps
+    for _ in loader:
+        pass
+    assert told == [steps for steps in works if 4 * steps >= loader.super_batch_steps] and len(told) < len(works)

@@ -84,6 +84,7 @@ class Pipeline:
     while the consumer works. late: likewise of one batch, but in the consumer's thread. stop: called when the iteration
     ends, while transforms may be under way.
     paces, kind: what earlier iterations of this kind have learnt about the use of threads; None uses them always.
+    least_steps: super-batches of fewer steps, such as the first ones, tell nothing about that.
     """
 
     source: Reads
@@ -97,6 +98,7 @@ class Pipeline:
     stop: Callable[[], None] | None = None
     paces: Paces | None = None
     kind: Hashable = None
+    least_steps: int = 1
     metrics: Metrics = field(default_factory=Metrics)
 
     def run(self, works: Iterable[Work]) -> Generator[tuple[Work, Iterable[Sized]], None, None]:
@@ -181,8 +183,8 @@ class Pipeline:
                 got = clock()
                 metrics.consumer_wait_seconds += got - asked
                 metrics.reader_wait_seconds += max(0.0, asked - max(job.ready, since))
-                if pace is not None:
-                    late, self._late_seconds = self._late_seconds, 0.0
+                late, self._late_seconds = self._late_seconds, 0.0
+                if pace is not None and job.work.steps >= self.least_steps:
                     pace.delivered(job.work.steps, got - since, got - asked + late, job.computed + late)
                 since = got
                 work, batches = job.work, job.batches()

@@ -173,6 +173,7 @@ class BatchLoader(BatchesByStep):
             stop=None if runner is None else runner.close,
             paces=None if processes else source.paces,
             kind=(tuple(self._read_fields), self.batch_size, resolved.shuffle, resolved.threads, workers, name),
+            least_steps=-(-self._least_super_steps // 4),
             metrics=self._metrics,
         )
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 _JOBS, _SECONDS, _MOST_SECONDS = 4, 0.003, 0.05  # of a window: so many and so long, or longer
 _RECENT = 3  # windows of which the fastest counts: others may have been disturbed
-_GAIN = 0.97
+_GAIN, _HOPELESS = 0.97, 2.0
 _SHARED = 1.6
 _LITTLE = 0.03
 _SLOW = 2.0
 _SLOW_WINDOWS = 2
-_PATIENCE, _SETTLED, _MOST_PATIENCE = 2, 16, 256
+_PATIENCE, _SETTLED, _MOST_PATIENCE = 4, 16, 256
 _KINDS = 64
 
 
@@ -75,13 +75,15 @@ class Pace:
     def _judge(self, window: _Window) -> None:
         each = window.seconds / window.steps
         if self._other is not None:
-            tried, self._other = self._other, None
-            if each > _GAIN * tried:
+            self._recent.append(each)
+            if each > _HOPELESS * self._other or (len(self._recent) == _RECENT and each > _GAIN * self._other):
                 self._patience = min(2 * self._patience, _MOST_PATIENCE)
+                self._other = None
                 self._change()
-                return
-            self._patience = _SETTLED
-            self._left = self._patience
+            elif each <= _GAIN * self._other:
+                self._left = self._patience = _SETTLED
+                self._other = None
+            return
         self._slow = self._slow + 1 if self._recent and each > _SLOW * min(self._recent) else 0
         self._recent.append(each)
         if self._slow == _SLOW_WINDOWS:
