@@ -21,7 +21,7 @@ import numpy as np
 from ._ahead import Ahead
 from ._pace import Pace, Paces
 from ._source import Reads, Work
-from ._values import Batches, Value, one_by_one
+from ._values import Batches, Value, alone, one_by_one
 
 FORKS = [0]
 """How often this process was forked from another, counted from the first import."""
@@ -143,7 +143,7 @@ class Pipeline:
     def _transformed(self, work: Work, batch: dict[str, Value]) -> Sized:
         """The batch of one step, as it is delivered."""
         assert self.transform is not None
-        return self._delivered({name: [value] for name, value in self.transform(work, batch).items()})[0]
+        return self._delivered(alone(self.transform(work, batch)))[0]
 
     def _delivered(self, batches: Batches) -> list[Sized]:
         """Batches as they are delivered."""

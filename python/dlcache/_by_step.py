@@ -18,7 +18,7 @@ from ._options import LoaderOptions, Shaper
 from ._source import LEFT_BYTES, SUPER_BATCH_BYTES, SWEPT_TIMES, VIEWED_BYTES, EpochFiles, Reads, Work, block_rows
 from ._steps import Steps
 from ._transform import Transform, Where
-from ._values import Batch, Batches, Field, Value, one_by_one
+from ._values import Batch, Batches, Field, Value, alone, one_by_one
 
 if TYPE_CHECKING:
     from ._readable import Readable
@@ -85,7 +85,7 @@ class BatchesByStep:
 
     def convert(self, batch: Batch) -> dict[str, Any]:
         """A batch as the framework takes it."""
-        return {name: value for name, (value,) in self.convert_all(_alone(batch)).items()}
+        return {name: value for name, (value,) in self.convert_all(alone(batch)).items()}
 
     def deliver_all(self, batches: Batches) -> list[Any]:
         """Batches as this loader yields them."""
@@ -93,7 +93,7 @@ class BatchesByStep:
 
     def deliver(self, batch: Batch) -> Any:
         """A batch as this loader yields it."""
-        return self.deliver_all(_alone(batch))[0]
+        return self.deliver_all(alone(batch))[0]
 
     @property
     def batch_size(self) -> int:
@@ -138,7 +138,7 @@ class BatchesByStep:
 
     def arrange(self, values: Mapping[str, Any]) -> Any:
         """Values by name as this loader yields them: a dict, a namedtuple or a tuple."""
-        return self._shaper.all({name: [value] for name, value in values.items()})[0]
+        return self._shaper.all(alone(values))[0]
 
     def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, Any]:
         """The rows at these positions of the dataset (0 .. rows-1, or from the end if negative), transformed, by
@@ -206,7 +206,3 @@ class BatchesByStep:
             block_steps = at_once * max(1, block_rows(len(self._read_fields)) // (at_once * self.batch_size))
             self._process_source = (process, self._selection.source(self._resolved, self._steps, block_steps))
         return self._process_source[1]
-
-
-def _alone(batch: Batch) -> Batches:
-    return {name: [value] for name, value in batch.items()}

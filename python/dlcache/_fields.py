@@ -88,8 +88,8 @@ class NullPolicy:
 
     def fills(self, names: Sequence[str]) -> tuple[tuple[str, bytes], ...]:
         """The fill values of those of these columns of numbers that have one, as bytes."""
-        dtypes = {name: self._columns[name].dtype for name in names if name in self._fill}
-        return tuple((name, np.asarray(self._fill[name], dtype).tobytes()) for name, dtype in dtypes.items())
+        filled = [name for name in names if name in self._fill]
+        return tuple((name, np.asarray(self._fill[name], self._columns[name].dtype).tobytes()) for name in filled)
 
     def fields(self) -> dict[str, Field]:
         """The fields of a batch, masks included."""

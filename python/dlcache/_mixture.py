@@ -22,7 +22,7 @@ from ._pattern import BLOCK, Pattern
 from ._readable import Lease, Readable
 from ._rows import Int64s
 from ._selection import Selection
-from ._source import BLOCK_ROWS, SAMPLES, Source, Work, cut
+from ._source import MOST_SAMPLES, SAMPLES, Source, Work, cut
 from ._steps import Steps
 from ._values import Field, Value, concatenate, take_rows
 
@@ -231,7 +231,7 @@ class MixedSource:
         source, share = self._sources[number], self._mixture.pattern.quotas[number] / BLOCK
         if not source.fetches_ahead:
             return []
-        size = min(BLOCK_ROWS, int(SAMPLES / share))
+        size = min(MOST_SAMPLES, int(SAMPLES / share))
         positions = self._steps.sample(work.step + work.steps, int(source.rows_ahead / share), size)
         its = [part for part in self._members(work.epoch, positions) if part[0] == number]
         return list(dict.fromkeys(shard for *_, epoch, at in its for shard in source.coming(epoch, at)))

@@ -15,6 +15,7 @@ from ._fields import WEIGHT, Nulls
 from ._ranks import agree, ranks_of_environment, ranks_of_frameworks
 from ._steps import REMAINDERS, Remainder
 from ._transform import TransformSpec, as_spec
+from ._values import one_by_one
 
 Output = str | tuple[str, ...]
 
@@ -161,5 +162,5 @@ class Shaper:
     def all(self, batches: Mapping[str, Sequence[Any]]) -> list[Any]:
         """Several batches: `batches` has the values of each field, batch by batch."""
         if self._names is None:
-            return [dict(zip(batches, values, strict=True)) for values in zip(*batches.values(), strict=True)]
+            return one_by_one(batches)
         return list(map(self._make, zip(*(batches[name] for name in self._names), strict=True)))

@@ -48,8 +48,9 @@ class RowGroups:
         groups, rows = len(shard), int(first[-1])
         self._shift = max(0, (rows // max(1, _CELLS // 2 * groups)).bit_length() - 1)
         apart = int(np.gcd.reduce(first[:-1]))
-        if apart and rows // (apart & -apart) < _MOST_CELLS:  # no group begins within a cell of so many rows
-            self._shift = min(self._shift, (apart & -apart).bit_length() - 1)
+        power = apart & -apart  # of two: no group begins within a cell of so many rows
+        if power and rows // power < _MOST_CELLS:
+            self._shift = min(self._shift, power.bit_length() - 1)
         begins = np.arange((max(rows, 1) - 1 >> self._shift) + 1, dtype=np.int64) << self._shift
         ends = np.minimum(begins + (1 << self._shift), rows) - 1
         self._of_cell = np.searchsorted(first[1:], begins, side="right")

@@ -28,9 +28,8 @@ class ShardReaders:
         part = None if remote is None or level == "full" else parts_to_fetch(self._manifest, columns, pages=pages)
         reader = readers.get((level, part))
         if reader is None:
-            mirror = self._store.mirror
-            fetched = None if remote is None else RemoteShards.of(remote, self._manifest, mirror, part)
-            made = ShardReader(self._manifest, self._store, fetched=fetched, verify=level, copied_bytes=mirror.bytes)
+            fetched = None if remote is None else RemoteShards.of(remote, self._manifest, self._store.mirror, part)
+            made = ShardReader(self._manifest, self._store, fetched=fetched, verify=level)
             reader = readers.setdefault((level, part), made)
         return reader
 

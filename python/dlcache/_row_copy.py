@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._errors import DlcacheError
+from ._errors import DlcacheError, StorageError
 from ._mapping import map_at_multiple
-from ._memory import HUGE_PAGE, BufferPool, address_of, items_at, void
+from ._memory import HUGE_PAGE, BufferPool, void
 from ._rows import Int64s
 
 Array = npt.NDArray[Any]
@@ -50,7 +50,7 @@ class RowCopy:
         self._gathered = self._copied = 0
         self._file: int | None = None
         self._close: Callable[[], object] = lambda: None
-        self._mapped: npt.NDArray[np.uint8] | None = None
+        self._mapped: Array | None = None  # an item for each row
         self._refused = False
 
     @property
@@ -64,8 +64,7 @@ class RowCopy:
         if mapped is None:
             return None
         out = pool.array((len(ids), self._columns), self._dtype)
-        row = void(self._width)
-        items_at(address_of(mapped), self._rows, row, self._width).take(ids, out=out.reshape(-1).view(row), mode="clip")
+        mapped.take(ids, out=out.reshape(-1).view(mapped.dtype), mode="clip")
         return out
 
     def gathered(self, rows: int, read: Callable[[int, int], Array]) -> None:
@@ -87,8 +86,6 @@ class RowCopy:
         """The next rows."""
         if self._file is None:
             self._file = self._open()
-            if self._file is None:
-                return
         until, piece = min(self._rows, self._copied + rows), max(1, PIECE_BYTES // self._width)
         while self._copied < until:
             stop = min(self._rows, self._copied + piece)
@@ -97,15 +94,15 @@ class RowCopy:
             _write(self._file, part)
             self._copied = stop
         if self._copied == self._rows:
-            self._mapped = map_at_multiple(self._file, self._rows * self._width, HUGE_PAGE)
+            self._mapped = map_at_multiple(self._file, self._rows * self._width, HUGE_PAGE).view(void(self._width))
             self._close()
 
-    def _open(self) -> int | None:
+    def _open(self) -> int:
         size, folder = self._rows * self._width, tempfile.gettempdir()
         free = shutil.disk_usage(folder).free // _SHARE_OF_FREE
-        if size > (free if self._most is None else min(free, self._most)):
-            self._refuse()
-            return None
+        most = free if self._most is None else min(free, self._most)
+        if size > most:
+            raise StorageError(f"it would take {size} bytes of {folder}, and may take {most}")
         with tempfile.TemporaryFile(prefix="dlcache-") as file:
             descriptor = os.dup(file.fileno())
         self._close = weakref.finalize(self, os.close, descriptor)
@@ -117,6 +114,7 @@ class RowCopy:
 
 
 def _write(descriptor: int, rows: Array) -> None:
+    """At the file's position: Windows has no `pwrite`."""
     left = rows.reshape(-1).view(np.uint8).data
     while left:
         left = left[os.write(descriptor, left) :]

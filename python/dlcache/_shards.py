@@ -41,8 +41,7 @@ class ShardReader:
     """The rows of one dataset version. Threads may share it. `decoded_bytes` bounds the decoded row groups it keeps.
 
     fetched: the shards where they are not local. verify: what of a shard is checked when it is first mapped.
-    copied_bytes: of a copy by rows at most, see `RowCopy`. paces: for iterations; None where shards are fetched, which
-    threads always do ahead of the consumer.
+    paces: for iterations; None where shards are fetched, which threads always do ahead of the consumer.
     """
 
     def __init__(
@@ -52,7 +51,6 @@ class ShardReader:
         decoded_bytes: int = DECODED_BYTES,
         fetched: RemoteShards | None = None,
         verify: Verify = "open",
-        copied_bytes: int | None = None,
     ) -> None:
         self.manifest = manifest
         # Read in huge pages, a row brings megabytes: right where all of them find room in memory, and wrong elsewhere.
@@ -68,7 +66,7 @@ class ShardReader:
         self.groups = RowGroups(shards.block_starts(0, len(shards)), shards.of_groups)
         self._stacks: dict[tuple[int, ...], RawStack | None] = {}
         self._row_copies: dict[Hashable, RowCopy] = {}
-        self._copied_bytes = copied_bytes
+        self._copied_bytes = store.mirror.bytes
 
     def column(self, number: int) -> ColumnReader:
         reader = self._readers.get(number)

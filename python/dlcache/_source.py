@@ -44,8 +44,8 @@ _LEAST_STEPS = 8
 BLOCK_ROWS, _LEAST_BLOCK_ROWS = 1 << 16, 1 << 14
 """Rows whose places are worked out at once: the more, the less often a thread waits for the interpreter's lock."""
 _BLOCKS = 4
-SAMPLES = 128
-"""Rows that are looked at to see which shards come next."""
+SAMPLES, MOST_SAMPLES = 128, 1 << 14
+"""Rows that are looked at to see which shards come next; of a mixture up to so many."""
 
 
 def block_rows(columns: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -317,14 +317,20 @@ class Scattered(Strings):
 
 
 Value: TypeAlias = npt.NDArray[Any] | Ragged | Strings
+_T = TypeVar("_T")
 Batch: TypeAlias = Mapping[str, Value]
 Batches: TypeAlias = Mapping[str, Sequence[Value]]
 """Several batches with the same fields, at least one: the values of each field, batch by batch."""
 
 
-def one_by_one(batches: Batches) -> list[dict[str, Value]]:
-    """Each batch by itself."""
+def one_by_one(batches: Mapping[str, Sequence[_T]]) -> list[dict[str, _T]]:
+    """Each batch by itself: of `Batches`, or of what a framework made of them."""
     return [dict(zip(batches, values, strict=True)) for values in zip(*batches.values(), strict=True)]
+
+
+def alone(batch: Mapping[str, _T]) -> dict[str, list[_T]]:
+    """One batch as several."""
+    return {name: [value] for name, value in batch.items()}
 
 
 def as_array(name: str, value: Value) -> npt.NDArray[Any] | Ragged:
