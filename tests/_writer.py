@@ -194,10 +194,11 @@ def _shard(
     for group in range(footer.num_row_groups):
         part = table.slice(group * row_group_rows, row_group_rows)
         row_group = footer.row_group(group)
-        found = {f"{row_group.column(c).path_in_schema}.": row_group.column(c) for c in range(row_group.num_columns)}
+        first = 0
         for number, column in enumerate(columns):
             path_ = tuple(column["path"])
-            meta = next(meta for at, meta in found.items() if at.startswith(f"{column['name']}."))
+            meta = row_group.column(first)
+            first += _parquet_columns(leaf(part, path_).type)
             raw = compression == "none" and column["storage"] != "nested"
             raw &= column.get("logical") != "decimal" or "store_decimal_as_integer" in known
             chunks[number] += _chunk(blob, meta, leaf(part, path_), column, aligned) if raw else [-1, 0, -1]
@@ -212,6 +213,14 @@ def _shard(
         "row-group-rows": row_group_rows,
         "chunks": [entry if any(at >= 0 for at in entry[::3]) else None for entry in chunks],
     }
+
+
+def _parquet_columns(kind: pa.DataType) -> int:
+    if pa.types.is_map(kind):
+        return _parquet_columns(kind.key_type) + _parquet_columns(kind.item_type)
+    if pa.types.is_struct(kind):
+        return sum(_parquet_columns(field.type) for field in kind)
+    return _parquet_columns(kind.value_type) if pa.types.is_list(kind) else 1
 
 
 def _chunk(blob: bytearray, meta: Any, array: pa.Array, column: dict[str, Any], aligned: bool) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,39 @@ def test_values_that_lie_elsewhere(dataset: Path, manifest: Path, column: int) -
     name = ["x", "image", "words", "bag", "text"][column]
     (problem,) = dlcache.verify(dataset).problems
     assert problem.problem.startswith(f"the values of column {name!r} of row group 0 are at byte")
+
+
+@pytest.mark.parametrize("column", [3, 4])
+def test_a_row_index_that_is_elsewhere(dataset: Path, manifest: Path, column: int) -> None:
+    chunks = shards_of(dataset)[0]["chunks"]
+    name = ["x", "image", "words", "bag", "text"][column]
+    for wrong in (chunks[column][2] + 4, chunks[7 - column][2], chunks[column][0], chunks[column][5]):
+        change(
+            manifest,
+            0,
+            chunks=[*chunks[:column], [*chunks[column][:2], wrong, *chunks[column][3:]], *chunks[column + 1 :]],
+        )
+        (problem,) = dlcache.verify(dataset).problems
+        says = f"the row index of column {name!r} of row group 0 is not at byte {wrong}, as the manifest says"
+        assert problem.problem == says
+        with pytest.raises(dlcache.ShardError, match="row index"):
+            dlcache.load(dataset, verify="full").gather([0], ["x"])
+
+
+def test_no_digit_of_an_offset_delivers_other_rows(dataset: Path, manifest: Path) -> None:
+    """Of a manifest without a checksum, with `verify="full"`."""
+    text = manifest.read_text()
+    rows = [repr(batch) for batch in dlcache.load(dataset).numpy(16, nulls="mask", threads=0)]
+    numbers = [place for place in re.finditer(r'"(?:rows|row-group-rows|chunks)": ([0-9\[][^"]*)', text)]
+    wrong = 0
+    for at in (at for place in numbers for at in range(*place.span(1)) if text[at].isdigit()):
+        manifest.write_text(f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}")
+        try:
+            damaged = dlcache.load(dataset, verify="full")
+            assert [repr(batch) for batch in damaged.numpy(16, nulls="mask", threads=0)] == rows
+        except dlcache.DlcacheError:
+            wrong += 1
+    assert wrong > 100
 
 
 def test_what_is_no_dataset(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from ._errors import ColumnError, ShardError
 from ._manifest import Column, Manifest
 from ._maps import ShardMaps
+from ._names import Path
 from ._values import Int64s, Ragged, Strings, Value
 
 Mask = npt.NDArray[np.bool_]
@@ -47,7 +48,7 @@ class Decoder:
         self._busy: dict[tuple[int, int], threading.Lock] = {}
         self._chunks: OrderedDict[tuple[int, int], Chunk] = OrderedDict()
         self._bytes = 0
-        self._footers: OrderedDict[int, pq.FileMetaData] = OrderedDict()
+        self._footers: OrderedDict[int, _Footer] = OrderedDict()
 
     def chunk(self, column: int, shard: int, number: int) -> Chunk:
         """One chunk of a column; `number` counts the row groups of all shards."""
@@ -80,13 +81,14 @@ class Decoder:
         start = group * int(shards.row_group_rows[shard])
         rows = min(int(shards.row_group_rows[shard]), int(shards.rows[shard]) - start)
         try:
-            file = self._open(shard)
+            file, leaves = self._open(shard)
             if file.metadata.num_rows != int(shards.rows[shard]):
                 raise ShardError(
                     f"{where} has {file.metadata.num_rows} rows, and its manifest says {int(shards.rows[shard])}; "
                     "write the dataset again"
                 )
-            table = file.read_row_group(group, columns=[column.name], use_threads=False)
+            # By number: a name with dots is to PyArrow every column whose path joins to it, or begins with it.
+            table = file.reader.read_row_group(group, column_indices=leaves[column.path], use_threads=False)
             if table.num_columns != 1 or table.num_rows != rows:
                 raise ShardError(
                     f"row group {group} of {where} does not have {rows} rows of column {column.name!r}, as its "
@@ -101,17 +103,55 @@ class Decoder:
                 "the file is damaged, write the dataset again"
             ) from error
 
-    def _open(self, shard: int) -> pq.ParquetFile:
+    def _open(self, shard: int) -> tuple[pq.ParquetFile, dict[Path, list[int]]]:
+        """A shard, and the numbers of the Parquet columns of each column."""
         source = pa.BufferReader(pa.py_buffer(self._maps.file(shard)))
         with self._lock:
             footer = self._footers.get(shard)
-        file = pq.ParquetFile(source, metadata=footer)
+        file = pq.ParquetFile(source, metadata=None if footer is None else footer.metadata)
         if footer is None:
+            footer = _Footer(file.metadata, parquet_columns(file.schema_arrow))
             with self._lock:
-                self._footers[shard] = file.metadata
+                self._footers[shard] = footer
                 while len(self._footers) > _FOOTERS:
                     self._footers.popitem(last=False)
-        return file
+        return file, footer.leaves
+
+
+@dataclass(frozen=True, slots=True)
+class _Footer:
+    metadata: pq.FileMetaData
+    leaves: dict[Path, list[int]]
+
+
+def parquet_columns(schema: pa.Schema) -> dict[Path, list[int]]:
+    """The numbers of the Parquet columns of each field that is reached through structs only, by its path."""
+    numbers: dict[Path, list[int]] = {}
+    count = 0
+
+    def walk(kind: pa.DataType, path: Path) -> None:
+        nonlocal count
+        first = count
+        if pa.types.is_struct(kind):
+            for number in range(kind.num_fields):
+                walk(kind.field(number).type, (*path, kind.field(number).name))
+        else:
+            count += _leaves(kind)
+        numbers[path] = list(range(first, count))
+
+    for field in schema:
+        walk(field.type, (field.name,))
+    return numbers
+
+
+def _leaves(kind: pa.DataType) -> int:
+    if pa.types.is_struct(kind):
+        return sum(_leaves(kind.field(number).type) for number in range(kind.num_fields))
+    if pa.types.is_map(kind):
+        return _leaves(kind.key_type) + _leaves(kind.item_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _leaves(kind.value_type)
+    return 1
 
 
 def leaf(column: pa.ChunkedArray, fields: Sequence[str]) -> pa.Array:

@@ -114,9 +114,9 @@ class _Fetch:
 
     def name(self, parts: Parts | None) -> str:
         """What the mirror calls the file: nothing else ever has this name."""
-        told = [str(self.remote.uri), self.path, self.size, self.crc32]
+        told: list[object] = [str(self.remote.uri), self.path, self.size, self.crc32]
         if parts is not None:
-            told += [parts.pages, *(self.manifest.columns[number].name for number in parts.columns)]
+            told += [parts.pages, *(self.manifest.columns[number].path for number in parts.columns)]
         return hashlib.sha256("\n".join(map(repr, told)).encode()).hexdigest()
 
     @property

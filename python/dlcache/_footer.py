@@ -16,10 +16,10 @@ _WIDTHS = {7: 8, 13: 16}
 
 @dataclass(frozen=True, slots=True)
 class FooterChunk:
-    """One column of one row group. path: names joined with `.`. start: of its first page, dictionaries included. data:
-    of its first data page. compressed, uncompressed: bytes of all its pages, with their headers."""
+    """One column of one row group. path: names from the top. start: of its first page, dictionaries included. data: of
+    its first data page. compressed, uncompressed: bytes of all its pages, with their headers."""
 
-    path: str
+    path: tuple[str, ...]
     start: int
     data: int
     compressed: int
@@ -48,7 +48,7 @@ def _group(fields: dict[int, Any]) -> FooterGroup:
 
 def _chunk(fields: dict[int, Any]) -> FooterChunk:
     data = _number(fields[9])
-    path = ".".join(name.decode() for name in fields[3])
+    path = tuple(name.decode() for name in fields[3])
     dictionary = _number(fields.get(11, 0))
     start = min(data, dictionary) if dictionary else data
     return FooterChunk(path, start, data, _number(fields[7]), _number(fields[6]))

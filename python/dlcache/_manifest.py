@@ -10,7 +10,7 @@ import gc
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,8 @@ from ._chunks import ChunkTable, parse_chunks
 from ._errors import ColumnError, ManifestError, unknown_column
 from ._json import INT64_MAX, Fields, unique_members
 from ._layout import kind_of
+from ._manifest_checksum import KEY, check_manifest
+from ._names import column_names
 
 FORMAT_VERSION = 1
 MAX_ROWS = 1 << 47
@@ -54,7 +56,11 @@ class PlanKey:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """How one column is stored, over all shards: one entry of `columns` in docs/format.md, 2.1."""
+    """How one column is stored, over all shards: one entry of `columns` in docs/format.md, 2.1.
+
+    path: the names of its fields from the top, which no other column has. name: what users call it, unique too; see
+    `column_names`.
+    """
 
     name: str
     path: tuple[str, ...]
@@ -173,6 +179,7 @@ def parse(text: str | bytes, where: str) -> Manifest:
             f"{where} has format-version {known}, and this dlcache reads {FORMAT_VERSION}; "
             "use the dlcache that wrote it"
         )
+    check_manifest(text, top.get(KEY), where)
     columns = _columns(top)
     shards = _shards(top, len(columns))
     rows = top.integer("rows", 0, MAX_ROWS)
@@ -246,10 +253,15 @@ def _plan_key(key: Fields) -> PlanKey:
 
 def _columns(top: Fields) -> tuple[Column, ...]:
     columns = tuple(_column(Fields(entry, top.where, f"column {n}")) for n, entry in enumerate(top.sequence("columns")))
-    names = [column.name for column in columns] + [name for column in columns for name in column.packed or ()]
-    if len(set(names)) != len(names):
-        raise top.error("two columns have one name")
-    return columns
+    paths = [column.path for column in columns] + [(name,) for column in columns for name in column.packed or ()]
+    if len(set(paths)) != len(paths):
+        raise top.error("two columns have one path")
+    names = iter(column_names(paths))
+    columns = tuple(replace(column, name=next(names)) for column in columns)
+    return tuple(
+        column if column.packed is None else replace(column, packed=tuple(next(names) for _ in column.packed))
+        for column in columns
+    )
 
 
 def _column(entry: Fields) -> Column:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ._checks import Verify, check_shard
 from ._errors import ShardError, StorageError
 from ._fetch import CONNECTIONS, RemoteShards
-from ._manifest import Shards
+from ._manifest import Manifest
 from ._mapping import PrivateMapping, map_at_multiple
 from ._memory import address_of
 from ._store import Store, missing_shard, wrong_size
@@ -52,7 +52,7 @@ class ShardMaps:
     def __init__(
         self,
         store: Store,
-        shards: Shards,
+        manifest: Manifest,
         limit: int | None = None,
         fetched: RemoteShards | None = None,
         verify: Verify = "open",
@@ -62,7 +62,7 @@ class ShardMaps:
     ) -> None:
         """fetched: the shards where they are not local. multiple: of which the addresses of shards should be. huge:
         they may be read from the disk in huge pages."""
-        self._store, self._shards, self._fetched = store, shards, fetched
+        self._store, self._manifest, self._shards, self._fetched = store, manifest, manifest.shards, fetched
         self._multiple, self._huge = multiple, huge
         self._verify: Verify = "off" if fetched is not None and fetched.parts is not None else verify
         self._checked: set[int] = set()
@@ -71,7 +71,7 @@ class ShardMaps:
         self._busy: dict[int, threading.Lock] = {}
         self._arrived: weakref.WeakValueDictionary[int, Bytes] = weakref.WeakValueDictionary()
         self._files: OrderedDict[int, Bytes] = OrderedDict()
-        self._addresses = np.zeros(len(shards), np.int64)
+        self._addresses = np.zeros(len(self._shards), np.int64)
         self._generation = 0
         self._complete: Mapped | None = None
 
@@ -186,7 +186,7 @@ class ShardMaps:
     def _check(self, shard: int, file: Bytes) -> None:
         if shard not in self._checked:
             where = self._store.shard(self._shards.paths[shard])
-            check_shard(file, where, int(self._shards.crc32[shard]), self._verify)
+            check_shard(file, where, self._manifest, shard, self._verify)
             self._checked.add(shard)
 
     def _descriptor(self, number: int, size: int) -> int:

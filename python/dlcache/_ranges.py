@@ -78,12 +78,12 @@ def footer_ranges(footer: bytes, manifest: Manifest, columns: Iterable[int], siz
         groups = parse_footer(footer)
     except ValueError as error:
         raise ShardError(f"the Parquet footer of {where} cannot be read: {error}; write the dataset again") from error
-    names = [manifest.columns[number].name for number in columns]
+    paths = [manifest.columns[number].path for number in columns]
     ranges = [
         (chunk.start, chunk.compressed)
         for group in groups
         for chunk in group.chunks
-        if any(chunk.path == name or chunk.path.startswith(f"{name}.") for name in names)
+        if any(chunk.path[: len(path)] == path for path in paths)
     ]
     if any(start < 0 or count < 0 or start + count > size for start, count in ranges):
         raise ShardError(f"the Parquet footer of {where} names bytes outside of the file; write the dataset again")

@@ -56,7 +56,7 @@ class ShardReader:
         # Read in huge pages, a row brings megabytes: right where all of them find room in memory, and wrong elsewhere.
         huge = 2 * int(manifest.shards.bytes.sum()) <= (memory_limit() or 0)
         multiple = row_alignment(manifest)
-        self.maps = ShardMaps(store, manifest.shards, fetched=fetched, verify=verify, multiple=multiple, huge=huge)
+        self.maps = ShardMaps(store, manifest, fetched=fetched, verify=verify, multiple=multiple, huge=huge)
         self.pool = BufferPool(SPARE_BYTES)
         self.paces = Paces() if fetched is None else None
         self.private = PrivateMaps(self.maps, manifest.shards)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import IO, Any
@@ -13,8 +13,8 @@ import numpy as np
 
 from ._errors import ShardError
 from ._fetch import fetch_whole
-from ._footer import FooterGroup, parse_footer
-from ._manifest import Column, Manifest, parse
+from ._manifest import Manifest, parse
+from ._offsets import offset_problems
 from ._store import MANIFESTS, Store, manifest_name
 
 _PIECE = 4 << 20
@@ -60,7 +60,7 @@ def verify(
     storage_options: Mapping[str, Any] | None = None,
 ) -> VerifyReport:
     """Check every shard of a dataset against its manifest: that it is there, its size, the CRC-32 of its bytes, that
-    its Parquet footer can be read, the rows of its row groups, and where the values of raw columns lie.
+    its Parquet footer can be read, the rows of its row groups, and where values and row indexes of raw columns are.
 
     version: the newest by default. pages: decode every page too, and check the CRC of each.
     Raises NotADatasetError and ManifestError; what is wrong with shards is in the report.
@@ -135,61 +135,12 @@ def _parquet_problems(source: Any, manifest: Manifest, number: int, pages: bool)
     import pyarrow.parquet as pq
 
     try:
-        groups = parse_footer(_footer_of(source))
+        yield from offset_problems(np.memmap(source, np.uint8, "r"), manifest, number)
         with pq.ParquetFile(source, page_checksum_verification=pages) as file:
-            yield from _footer_problems(groups, manifest, number)
-            for group in range(len(groups) if pages else 0):
+            for group in range(file.num_row_groups if pages else 0):
                 try:
                     file.read_row_group(group)
                 except (pa.ArrowException, OSError) as error:
                     yield f"row group {group} cannot be decoded: {error}"
     except (pa.ArrowException, OSError, ValueError) as error:
         yield f"its Parquet footer cannot be read: {error}"
-
-
-def _footer_of(source: str | IO[bytes]) -> bytes:
-    """Raises ValueError."""
-    with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 8))
-        length = int.from_bytes(file.read(4), "little")
-        if length > size - 8:
-            raise ValueError("it is longer than the file")
-        file.seek(size - 8 - length)
-        return file.read(length)
-
-
-def _footer_problems(groups: Sequence[FooterGroup], manifest: Manifest, number: int) -> Iterator[str]:
-    shards = manifest.shards
-    rows, each = int(shards.rows[number]), int(shards.row_group_rows[number])
-    expected = [min(each, rows - start) for start in range(0, rows, each)]
-    actual = [group.rows for group in groups]
-    if actual != expected:
-        yield f"its row groups have {_short(actual)} rows, and the manifest says {_short(expected)}"
-        return
-    for group, its in enumerate(groups):
-        leaves = {chunk.path: chunk for chunk in its.chunks}
-        for column, table in zip(manifest.columns, manifest.chunks, strict=True):
-            entry = int(table.find(np.array([number]), np.array([group]))[0])
-            if entry < 0:
-                continue
-            chunk = leaves.get(_leaf_of(column))
-            where = f"column {column.name!r} of row group {group}"
-            if chunk is None:
-                yield f"{where} is not in the footer"
-            elif chunk.compressed != chunk.uncompressed:
-                yield f"{where} is raw in the manifest, and compressed in the footer"
-            else:
-                start = chunk.data + chunk.compressed - int(table.size[entry])
-                if start != int(table.offset[entry]):
-                    yield f"the values of {where} are at byte {start}, and the manifest says {int(table.offset[entry])}"
-
-
-def _leaf_of(column: Column) -> str:
-    """The Parquet column that holds the values of a raw column."""
-    lists = 1 if column.storage == "ragged" else len(column.shape or ())
-    return column.name + ".list.element" * lists
-
-
-def _short(numbers: list[int]) -> str:
-    return str(numbers) if len(numbers) <= 8 else f"[{', '.join(map(str, numbers[:8]))}, ...]"

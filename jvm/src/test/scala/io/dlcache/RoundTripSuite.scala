@@ -8,7 +8,7 @@ import org.apache.spark.ml.linalg.{SQLDataTypes, Vectors}
 import org.apache.spark.mllib.linalg.{VectorUDT => OldVectorUDT, Vectors => OldVectors}
 import org.apache.spark.sql.{DataFrame, Row, SparkSession}
 import org.apache.spark.sql.catalyst.expressions.UnsafeRow
-import org.apache.spark.sql.functions.{col, lit}
+import org.apache.spark.sql.functions.{col, expr, lit}
 import org.apache.spark.sql.types._
 import org.scalacheck.Gen
 import org.scalatest.BeforeAndAfterAll
@@ -144,6 +144,35 @@ class RoundTripSuite extends AnyFunSuite with ScalaCheckPropertyChecks with Befo
     val path = written(wide)
     assertSame(read(path), wide)
     assert(bytes(read(path).select("column 999")) == bytes(wide.select("column 999")))
+  }
+
+  test("columns are told apart by their paths, whatever their names are when they are joined with dots") {
+    val frame = spark
+      .range(0, 50, 1, 2)
+      .selectExpr(
+        "id as `a.b`",
+        "if(id % 7 = 0, null, named_struct('b', id + 100, 'b.c', array(float(id)), 'd', named_struct('c', map('k', id)))) as a",
+        "concat('x', id) as `a.b.c`",
+        "-id as `a.d.c`",
+        "double(id) as `p.q`",
+        "id * 2.5D as `p.r`",
+        "named_struct('q', string(id), 'r', id % 3) as p",
+        "named_struct('b.c', id % 5, 'b', named_struct('c', id % 6)) as s"
+      )
+    for (options <- Seq(Nil, Seq("compression" -> "zstd"), Seq("pack" -> """{"s.b": ["p.q", "p.r"]}"""))) {
+      val path = written(frame, options :+ "rowGroupBytes" -> "512": _*)
+      assertSame(read(path), frame)
+      val columns = Seq("`a.b`", "a.b", "a.`b.c`", "`a.b.c`", "a.d.c", "`a.d.c`", "`p.q`", "p.q", "s.`b.c`", "s.b.c")
+      columns.foreach { column =>
+        assert(bytes(read(path).selectExpr(column)) == bytes(frame.selectExpr(column)), column)
+        val filter = s"$column is not null"
+        assert(bytes(read(path).where(filter)) == bytes(frame.where(filter)), filter)
+        assert(read(path).agg(expr(s"count($column)")).head() == frame.agg(expr(s"count($column)")).head(), column)
+      }
+      Seq("`a.b` = 3", "a.b = 103", "`p.q` > 40", "p.q = '7'", "s.b.c = 5", "s.`b.c` = 4").foreach { filter =>
+        assert(bytes(read(path).where(filter)) == bytes(frame.where(filter)), filter)
+      }
+    }
   }
 
   test("metadata and comments of columns stay") {

@@ -53,8 +53,8 @@ private[dlcache] object DlcacheErrors {
   def rowsMissing(path: String, partition: Int, reason: String): DlcacheException =
     error("DLCACHE_ROWS_MISSING")("path" -> path, "partition" -> partition.toString, "reason" -> reason)
 
-  def rowGroupTooLarge(column: String, bytes: Long): DlcacheException =
-    error("DLCACHE_ROW_GROUP_TOO_LARGE")("column" -> column, "bytes" -> bytes.toString)
+  def rowGroupTooLarge(column: String, amount: Long): DlcacheException =
+    error("DLCACHE_ROW_GROUP_TOO_LARGE")("column" -> column, "amount" -> amount.toString)
 
   def schemaMismatch(path: String, column: String, reason: String): DlcacheException =
     error("DLCACHE_SCHEMA_MISMATCH")("path" -> path, "column" -> column, "reason" -> reason)

@@ -26,7 +26,9 @@ private[dlcache] object ManifestJson {
   /** @throws io.dlcache.error.DlcacheException DLCACHE_MANIFEST_INVALID, naming `path` and what is wrong */
   def parse(text: String, path: String): Manifest = new ManifestParser(path).parse(text)
 
-  /** One line for each key, each column and each shard: small, and still readable and comparable line by line. */
+  /** One line for each key, each column and each shard: small, and still readable and comparable line by line. The last is
+    * its checksum.
+    */
   def write(manifest: Manifest): String = {
     val head = mapper.createObjectNode()
     head.put("format-version", FormatVersion)
@@ -48,7 +50,7 @@ private[dlcache] object ManifestJson {
       member("columns", list(manifest.columns.map(column))),
       member("shards", list(manifest.shards.map(shard)))
     )
-    (lines ++ lists).mkString("{\n", ",\n", "\n}\n")
+    ManifestChecksum.append((lines ++ lists).mkString("{\n", ",\n", ",\n"))
   }
 
   private def formatInstant(instant: Instant): String = createdAtFormat.format(instant)

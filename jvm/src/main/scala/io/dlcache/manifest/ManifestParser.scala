@@ -25,6 +25,8 @@ final private[manifest] class ManifestParser(path: String) {
     val format = root("format-version").long(0)
     if (format != ManifestJson.FormatVersion)
       fail(s"its format-version is $format and this dlcache knows ${ManifestJson.FormatVersion} only")
+    // Manifests of old writers have none.
+    for (found <- root.get(ManifestChecksum.Key); problem <- ManifestChecksum.problem(text, found.string)) fail(problem)
 
     val version = root("version").long(1)
     val schema = storedSchema(root("schema"))

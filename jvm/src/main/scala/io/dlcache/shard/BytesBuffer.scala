@@ -16,9 +16,9 @@ final private[shard] class BytesBuffer(
     column: LeafColumn,
     isText: Boolean,
     descriptor: ColumnDescriptor,
-    expected: Long
+    limits: RowGroupLimits
 ) extends ColumnBuffer {
-  private val records = new GrowableBytes(column.path.mkString("."), expected)
+  private val records = new GrowableBytes(limits, column.name)
   private val levels = new Runs
   private val classes = if (isText) Some(new StringCounter) else None
   private var total = ColumnSummary.empty
@@ -26,9 +26,8 @@ final private[shard] class BytesBuffer(
 
   override def add(row: SpecializedGetters, ordinal: Int): Long =
     if (row.isNullAt(ordinal)) addNull(column.structs)
-    else {
-      levels.append(column.structs + 1)
-      row match {
+    else
+      levels.append(column.structs + 1) + (row match {
         case unsafe: UnsafeRow =>
           val offsetAndSize = unsafe.getLong(ordinal)
           record(unsafe.getBaseObject, unsafe.getBaseOffset + (offsetAndSize >>> 32), offsetAndSize.toInt)
@@ -38,17 +37,15 @@ final private[shard] class BytesBuffer(
         case _ =>
           val bytes = row.getBinary(ordinal)
           record(bytes, BYTE_ARRAY_OFFSET.toLong, bytes.length)
-      }
-    }
+      })
 
   override def addNull(definition: Int): Long = {
-    levels.append(definition)
     nulls += 1
-    1
+    1 + levels.append(definition)
   }
 
   private def record(base: AnyRef, offset: Long, length: Int): Long = {
-    val at = records.append(length + 4, 1)
+    val at = records.append(length + 4L)
     Platform.putInt(records.data, BYTE_ARRAY_OFFSET + at, length)
     Platform.copyMemory(base, offset, records.data, BYTE_ARRAY_OFFSET + at + 4, length.toLong)
     length + 4L
@@ -59,9 +56,9 @@ final private[shard] class BytesBuffer(
     val statistics = chunkStatistics(starts, rows)
     classes.foreach(counter => eachRecord(starts)(counter.add(records.data, _, _)))
     total = total.merge(ColumnSummary(rows.toLong, nulls.toLong, 0, Shape.Unseen, lengths, None, None))
-    val definition = new LevelEncoder(column.structs + 1)
+    val definition = new LevelEncoder(column.structs + 1, limits, column.name)
     levels.foreach((level, times) => definition.repeat(level, times.toLong))
-    val from = records.prepend(ColumnBuffer.levels(None, definition))
+    val from = records.prepend(ColumnBuffer.levels(records, None, definition))
     val page =
       Page(
         rows,
@@ -81,8 +78,6 @@ final private[shard] class BytesBuffer(
   }
 
   override def reserve(times: Double): Unit = records.reserve((records.size * times).toLong, 0)
-
-  override def release(): Unit = records.release()
 
   override def summary: ColumnSummary = total.copy(classes = classes.flatMap(_.result))
 

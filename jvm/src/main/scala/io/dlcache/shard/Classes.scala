@@ -113,7 +113,9 @@ final private[shard] class IntegerCounter {
   }
 }
 
-/** Counts strings until one is too long or there are too many different ones. */
+/** Counts strings until one is too long or is not valid UTF-8, or there are too many different ones. JSON has no bytes: two
+  * strings that are not valid would be one there.
+  */
 final private[shard] class StringCounter {
   private val counts = mutable.HashMap.empty[UTF8String, Array[Long]]
   private var isCounting = true
@@ -125,7 +127,9 @@ final private[shard] class StringCounter {
         val view = UTF8String.fromAddress(data, BYTE_ARRAY_OFFSET.toLong + from, length)
         counts.get(view) match {
           case Some(count) => count(0) += 1
-          case None => counts.put(UTF8String.fromBytes(Arrays.copyOfRange(data, from, from + length)), Array(1L))
+          case None if view.isValid =>
+            counts.put(UTF8String.fromBytes(Arrays.copyOfRange(data, from, from + length)), Array(1L)): Unit
+          case None => isCounting = false
         }
         if (counts.size > Classes.MaxCount) isCounting = false
       }

@@ -6,7 +6,9 @@ import java.util.Arrays
 import org.apache.parquet.column.statistics.Statistics
 import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
 
-/** Takes one field of each row. `add` and `addNull` return by how many bytes the buffered data grew. */
+/** Takes one field of each row. `add` and `addNull` return by how many bytes the buffered data grew: at least one for each
+  * value, null and list, so that no count of them can outgrow the row group's bytes.
+  */
 private[shard] trait FieldBuffer {
 
   /** Takes the field of `row` at `ordinal`, null or not. */
@@ -51,21 +53,22 @@ private[shard] trait ColumnBuffer extends FieldBuffer {
   /** Makes room for `times` as much as is buffered now. */
   def reserve(times: Double): Unit
 
-  /** Gives the buffer's memory back: after the last flush, or instead of it. */
-  def release(): Unit
-
   /** Of all rows that were flushed. */
   def summary: ColumnSummary
 }
 
 private[shard] object ColumnBuffer {
 
-  /** The levels of a page as they precede its values: each with its length, repetition levels only where there are lists. */
-  def levels(repetition: Option[LevelEncoder], definition: LevelEncoder): Array[Byte] = {
+  /** The levels of a page as they precede its `values`: each with its length, repetition levels only where there are
+    * lists.
+    */
+  def levels(values: GrowableBytes, repetition: Option[LevelEncoder], definition: LevelEncoder): Array[Byte] = {
     val encoders = repetition.toSeq :+ definition
     encoders.foreach(_.finish())
-    val bytes = ByteBuffer.allocate(encoders.map(_.size + 4).sum).order(ByteOrder.LITTLE_ENDIAN)
-    encoders.foreach(encoder => bytes.putInt(encoder.size).put(encoder.bytes, 0, encoder.size))
+    val size = encoders.map(_.size + 4L).sum
+    values.requireRoom(size)
+    val bytes = ByteBuffer.allocate(size.toInt).order(ByteOrder.LITTLE_ENDIAN)
+    encoders.foreach(encoder => bytes.putInt(encoder.size).put(encoder.bytes, encoder.from, encoder.size))
     bytes.array()
   }
 
@@ -88,7 +91,9 @@ private[shard] object ColumnBuffer {
     }
 
   private def packed(levels: Array[Byte], values: GrowableBytes): Array[Byte] = {
-    val bytes = Arrays.copyOf(levels, levels.length + (values.size + 7) / 8)
+    val size = levels.length + (values.size + 7L) / 8
+    values.requireRoom(size)
+    val bytes = Arrays.copyOf(levels, size.toInt)
     var i = 0
     while (i < values.size) {
       val at = levels.length + (i >> 3)

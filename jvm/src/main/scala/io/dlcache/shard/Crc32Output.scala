@@ -1,6 +1,5 @@
 package io.dlcache.shard
 
-import java.io.ByteArrayOutputStream
 import java.util.zip.CRC32
 
 import org.apache.hadoop.fs.FSDataOutputStream
@@ -8,11 +7,8 @@ import org.apache.parquet.io.PositionOutputStream
 
 /** A file that is being written, with the CRC-32 of everything written so far. A range of bytes that is announced, with its
   * CRC-32, is not read again for it: CRCs combine.
-  *
-  * @param end makes the end of the file of what was written after `hold`; as long as that
   */
-final private[shard] class Crc32Output(out: FSDataOutputStream, end: Array[Byte] => Array[Byte])
-    extends PositionOutputStream {
+final private[shard] class Crc32Output(out: FSDataOutputStream) extends PositionOutputStream {
   private val crc = new CRC32
   private var announced: Announced = _
   // Bytes of the announced range that are in the file, but were not handed over yet.
@@ -21,7 +17,6 @@ final private[shard] class Crc32Output(out: FSDataOutputStream, end: Array[Byte]
   private var before = 0L
   private var beforeBytes = 0L
   private var position = 0L
-  private var held: Option[ByteArrayOutputStream] = None
 
   /** The CRC-32 of all bytes. */
   def value: Long = Crc32.combine(before, crc.getValue, position - beforeBytes)
@@ -32,17 +27,11 @@ final private[shard] class Crc32Output(out: FSDataOutputStream, end: Array[Byte]
   def announce(at: Long, array: Array[Byte], offset: Int, length: Int, crc: Long): Unit =
     announced = Announced(at, array, offset, length, crc)
 
-  /** From now on writes wait for `close`. */
-  def hold(): Unit = held = Some(new ByteArrayOutputStream)
-
-  override def getPos: Long = position - ahead + held.fold(0)(_.size)
+  override def getPos: Long = position - ahead
 
   override def write(byte: Int): Unit = write(Array(byte.toByte), 0, 1)
 
-  override def write(bytes: Array[Byte], offset: Int, length: Int): Unit =
-    held.fold(writeNow(bytes, offset, length))(_.write(bytes, offset, length))
-
-  private def writeNow(bytes: Array[Byte], offset: Int, length: Int): Unit = {
+  override def write(bytes: Array[Byte], offset: Int, length: Int): Unit = {
     if (ahead == 0 && announced != null && announced.at == position) writeAnnounced()
     val known = math.min(ahead, length)
     ahead -= known
@@ -78,14 +67,7 @@ final private[shard] class Crc32Output(out: FSDataOutputStream, end: Array[Byte]
 
   override def flush(): Unit = out.flush()
 
-  override def close(): Unit = {
-    held.foreach { waiting =>
-      held = None
-      val last = end(waiting.toByteArray)
-      writeNow(last, 0, last.length)
-    }
-    out.close()
-  }
+  override def close(): Unit = out.close()
 
   private case class Announced(at: Long, array: Array[Byte], offset: Int, length: Int, crc: Long)
 }

@@ -1,17 +1,16 @@
 package io.dlcache.shard
 
-import java.util.Arrays
-
 /** Parquet's RLE / bit-packing hybrid for levels, fed with runs instead of single levels.
   *
   * @param maxLevel levels are 0 to maxLevel, at most 255
+  * @param limits of the row group
+  * @param column for the error if the levels outgrow an array
   */
-final private[shard] class LevelEncoder(maxLevel: Int) {
+final private[shard] class LevelEncoder(maxLevel: Int, limits: RowGroupLimits, column: => String) {
   require(maxLevel >= 1 && maxLevel <= 255, s"a level of $maxLevel does not fit in a byte")
   private val bitWidth = 32 - Integer.numberOfLeadingZeros(maxLevel)
 
-  private var out = new Array[Byte](64)
-  private var length = 0
+  private val out = new GrowableBytes(limits, column)
 
   // A run of equal levels that is not written yet.
   private var runLevel = -1
@@ -23,8 +22,10 @@ final private[shard] class LevelEncoder(maxLevel: Int) {
   private var packedHeader = -1
   private var packedGroups = 0
 
-  def bytes: Array[Byte] = out
-  def size: Int = length
+  /** The encoded bytes are `size` from `from` on. */
+  def bytes: Array[Byte] = out.data
+  def from: Int = out.from
+  def size: Int = out.size
 
   def repeat(level: Int, count: Long): Unit =
     if (count > 0) {
@@ -48,14 +49,14 @@ final private[shard] class LevelEncoder(maxLevel: Int) {
 
   /** Encodes `times` (at least 1) times what `pattern` encodes, in a new encoder, by copying bytes wherever a number of patterns fills whole groups. */
   def repeatPattern(times: Long)(pattern: LevelEncoder => Unit): Unit = {
-    require(length == 0 && grouped == 0 && runCount == 0, "patterns can only be repeated from the start")
-    val block = new LevelEncoder(maxLevel)
+    require(size == 0 && grouped == 0 && runCount == 0, "patterns can only be repeated from the start")
+    val block = new LevelEncoder(maxLevel, limits, column)
     var patterns = 0L
     do {
       pattern(block)
       block.writeRun()
       patterns += 1
-    } while (patterns < times && patterns < 4096 && (block.grouped > 0 || block.length < 64))
+    } while (patterns < times && patterns < 4096 && (block.grouped > 0 || block.size < 64))
     if (block.grouped > 0) {
       var i = 0L
       while (i < times) {
@@ -64,7 +65,7 @@ final private[shard] class LevelEncoder(maxLevel: Int) {
       }
     } else {
       val blocks = times / patterns
-      append(block.out, block.length, blocks)
+      append(block.out, blocks)
       var i = blocks * patterns
       while (i < times) {
         pattern(this)
@@ -84,9 +85,7 @@ final private[shard] class LevelEncoder(maxLevel: Int) {
     if (count >= 8) {
       packedHeader = -1
       writeVarint(count << 1)
-      ensure(1)
-      out(length) = runLevel.toByte
-      length += 1
+      put(runLevel.toByte)
     } else
       while (count > 0) {
         pack(runLevel)
@@ -103,46 +102,42 @@ final private[shard] class LevelEncoder(maxLevel: Int) {
 
   private def writeGroup(): Unit = {
     if (packedHeader < 0 || packedGroups == 63) {
-      ensure(1)
-      packedHeader = length
+      packedHeader = out.append(1)
       packedGroups = 0
-      length += 1
     }
-    ensure(bitWidth)
+    val at = out.append(bitWidth.toLong)
     var i = 0
     while (i < bitWidth) {
-      out(length + i) = (group >>> (8 * i)).toByte
+      out.data(at + i) = (group >>> (8 * i)).toByte
       i += 1
     }
-    length += bitWidth
     packedGroups += 1
-    out(packedHeader) = (packedGroups << 1 | 1).toByte
+    out.data(packedHeader) = (packedGroups << 1 | 1).toByte
     group = 0
     grouped = 0
   }
 
   private def writeVarint(value: Long): Unit = {
-    ensure(10)
     var rest = value
     while ((rest & ~0x7f) != 0) {
-      out(length) = (rest & 0x7f | 0x80).toByte
-      length += 1
+      put((rest & 0x7f | 0x80).toByte)
       rest >>>= 7
     }
-    out(length) = rest.toByte
-    length += 1
+    put(rest.toByte)
   }
 
-  private def append(bytes: Array[Byte], count: Int, times: Long): Unit = {
-    ensure(Math.toIntExact(count * times))
+  private def put(byte: Byte): Unit = {
+    val at = out.append(1)
+    out.data(at) = byte
+  }
+
+  private def append(block: GrowableBytes, times: Long): Unit = {
+    var at = out.append(block.size * times)
     var i = 0L
     while (i < times) {
-      System.arraycopy(bytes, 0, out, length, count)
-      length += count
+      System.arraycopy(block.data, block.from, out.data, at, block.size)
+      at += block.size
       i += 1
     }
   }
-
-  private def ensure(more: Int): Unit =
-    if (more > out.length - length) out = Arrays.copyOf(out, Math.max(out.length * 2, length + more))
 }

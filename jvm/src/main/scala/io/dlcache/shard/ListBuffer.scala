@@ -17,17 +17,19 @@ private[shard] class ListBuffer(
     value: ValueType,
     depth: Int,
     descriptor: ColumnDescriptor,
-    expected: Long
+    limits: RowGroupLimits
 ) extends ColumnBuffer {
   final protected val copy: ValueCopy = value.copy
-  final private val width = copy.width
-  final protected val values = new GrowableBytes(column.path.mkString("."), expected)
+  final protected val width: Long = copy.width.toLong
+  final protected val values = new GrowableBytes(limits, column.name)
   final private val lengths = Array.fill(depth)(new Runs)
   // One for each element that is null or not; empty while no element is null.
   final private val elementNulls = new Runs
   final private var hasNullElements = false
   final private var nullElements = 0L
   final private var nulls = 0
+  // What the page counts: elements, null or not, and lists and rows without any.
+  final private var pageValues = 0L
   // The shape of the rows so far: -1 where none was seen.
   final private val shape = Array.fill(depth)(-1)
   final private var isUniform = true
@@ -38,87 +40,88 @@ private[shard] class ListBuffer(
     else addList(row.getArray(ordinal), 0)
 
   final override def addNull(definition: Int): Long = {
-    lengths(0).append(-1 - definition)
     nulls += 1
-    1
+    addEmpty(-1 - definition, 0)
   }
 
   /** Takes the list `array`, which has `level` lists around it. */
   final protected def addList(array: ArrayData, level: Int): Long = {
     val count = array.numElements()
-    addLength(count, level)
-    if (level == depth - 1) addValues(array, count)
+    var bytes = addLength(count, level)
+    if (level == depth - 1) bytes += addValues(array, count)
     else {
-      var bytes = 1L
+      bytes += 1
       var i = 0
       while (i < count) {
         if (array.isNullAt(i)) {
-          lengths(level + 1).append(-1 - (column.structs + 2 * (level + 1)))
           nullElements += 1
           isUniform = false
+          bytes += addEmpty(-1 - (column.structs + 2 * (level + 1)), level + 1)
         } else bytes += addList(array.getArray(i), level + 1)
         i += 1
       }
-      bytes
     }
+    bytes
   }
 
-  /** Takes the length of a list. */
-  final protected def addLength(count: Int, level: Int): Unit = {
-    lengths(level).append(count)
+  /** Takes a list that is null, by its code, and returns by how much that grew the buffer. */
+  private def addEmpty(code: Int, level: Int): Long = {
+    addPageValues(1)
+    1 + lengths(level).append(code)
+  }
+
+  /** Takes the length of a list, and returns by how much that grew the buffer. */
+  final protected def addLength(count: Int, level: Int): Long = {
+    if (count == 0) addPageValues(1) else if (level == depth - 1) addPageValues(count)
     if (shape(level) != count) {
       if (shape(level) < 0) shape(level) = count else isUniform = false
     }
+    lengths(level).append(count)
+  }
+
+  private def addPageValues(count: Int): Unit = {
+    pageValues += count
+    values.requireRoom(pageValues)
   }
 
   /** Notes that `count` values which are not null were put into `values`, and returns by how much that grew the buffer. */
-  final protected def addedValues(count: Int): Long = {
-    if (hasNullElements) appendNulls(0, count)
-    count.toLong * width + 4
-  }
+  final protected def addedValues(count: Int): Long =
+    count * width + 4 + (if (hasNullElements) elementNulls.append(0, count) else 0)
 
   private def addValues(array: ArrayData, count: Int): Long = array match {
     case unsafe: UnsafeArrayData if !ListBuffer.hasNull(unsafe, count) =>
       val header = UnsafeArrayData.calculateHeaderPortionInBytes(count.toLong)
-      val at = values.append(count, width)
+      val at = values.append(count * width)
       copy.all(unsafe.getBaseObject, unsafe.getBaseOffset + header, count, values.data, at)
       addedValues(count)
     case _ =>
-      var present = 0
+      var bytes = 4L
       var i = 0
       while (i < count) {
-        if (array.isNullAt(i)) addNullElement()
+        if (array.isNullAt(i)) bytes += addNullElement()
         else {
           val at = values.append(width)
           copy.one(array, i, values.data, at)
-          if (hasNullElements) elementNulls.append(0)
-          present += 1
+          bytes += width
+          if (hasNullElements) bytes += elementNulls.append(0)
         }
         i += 1
       }
-      present.toLong * width + 4
+      bytes
   }
 
-  private def addNullElement(): Unit = {
+  private def addNullElement(): Long = {
     if (!hasNullElements) {
       hasNullElements = true
-      appendNulls(0, values.size / width)
+      elementNulls.append(0, (values.size / width).toInt): Unit
     }
-    elementNulls.append(1)
     nullElements += 1
     isUniform = false
-  }
-
-  private def appendNulls(flag: Int, count: Int): Unit = {
-    var i = 0
-    while (i < count) {
-      elementNulls.append(flag)
-      i += 1
-    }
+    1 + elementNulls.append(1)
   }
 
   final override def flush(file: ShardFile, rows: Int): ChunkSummary = {
-    val count = values.size / width
+    val count = (values.size / width).toInt
     val isTensor = isUniform && nulls == 0 && shape.forall(_ >= 1)
     val elements = if (isTensor) count / rows else 0
     val scan =
@@ -128,21 +131,19 @@ private[shard] class ListBuffer(
     total = total.merge(
       ColumnSummary(rows.toLong, nulls.toLong, nullElements, rowShape(isTensor), rowLengths, Some(scan.numbers), None)
     )
-    val repetition = new LevelEncoder(depth)
-    val definition = new LevelEncoder(column.structs + 2 * depth + 1)
-    val valueCount =
-      if (isTensor) {
-        repetition.repeatPattern(rows.toLong)(repeatShape(_, 0, 0))
-        definition.repeat(column.structs + 2 * depth + 1, count.toLong)
-        count
-      } else new Levels(repetition, definition).of(rows)
+    val repetition = new LevelEncoder(depth, limits, column.name)
+    val definition = new LevelEncoder(column.structs + 2 * depth + 1, limits, column.name)
+    if (isTensor) {
+      repetition.repeatPattern(rows.toLong)(repeatShape(_, 0, 0))
+      definition.repeat(column.structs + 2 * depth + 1, count.toLong)
+    } else new Levels(repetition, definition).write(rows)
     val raw = if (depth == 1) nulls == 0 && nullElements == 0 else isTensor
     val page = ColumnBuffer.page(
       values,
       value.stored,
-      ColumnBuffer.levels(Some(repetition), definition),
-      valueCount,
-      scan.range.statistics(descriptor.getPrimitiveType, valueCount.toLong - count),
+      ColumnBuffer.levels(values, Some(repetition), definition),
+      pageValues.toInt,
+      scan.range.statistics(descriptor.getPrimitiveType, pageValues - count),
       raw,
       if (hasIndex && raw) Some(index(rows)) else None
     )
@@ -157,8 +158,6 @@ private[shard] class ListBuffer(
     values.reserve(size, math.min((lengths(0).size * times * ListBuffer.LevelBytes).toLong, size / 16))
   }
 
-  final override def release(): Unit = values.release()
-
   final override def summary: ColumnSummary = total
 
   /** Rows of one dimension may have another length in the next row group or shard. */
@@ -171,6 +170,7 @@ private[shard] class ListBuffer(
     hasNullElements = false
     nullElements = 0
     nulls = 0
+    pageValues = 0
     Arrays.fill(shape, -1)
     isUniform = true
   }
@@ -227,16 +227,13 @@ private[shard] class ListBuffer(
   final private class Levels(repetition: LevelEncoder, definition: LevelEncoder) {
     private val cursors = lengths.map(_.cursor)
     private val nullCursor = elementNulls.cursor
-    private var valueCount = 0
 
-    /** Returns how many values and nulls there are. */
-    def of(rows: Int): Int = {
+    def write(rows: Int): Unit = {
       var i = 0
       while (i < rows) {
         list(0, 0)
         i += 1
       }
-      valueCount
     }
 
     private def list(level: Int, first: Int): Unit = {
@@ -259,14 +256,12 @@ private[shard] class ListBuffer(
             i += 1
           }
         } else definition.repeat(column.structs + 2 * depth + 1, length.toLong)
-        valueCount += length
       }
     }
 
     private def entry(repetitionLevel: Int, definitionLevel: Int): Unit = {
       repetition.repeat(repetitionLevel, 1)
       definition.repeat(definitionLevel, 1)
-      valueCount += 1
     }
   }
 }
@@ -286,37 +281,4 @@ private[shard] object ListBuffer {
     }
     false
   }
-}
-
-/** MLlib's vectors, read from the struct (type, size, indices, values) that Spark's rows hold for them. */
-final private[shard] class VectorBuffer(
-    column: LeafColumn,
-    value: ValueType,
-    descriptor: ColumnDescriptor,
-    expected: Long
-) extends ListBuffer(column, value, 1, descriptor, expected) {
-
-  override def add(row: SpecializedGetters, ordinal: Int): Long =
-    if (row.isNullAt(ordinal)) addNull(column.structs)
-    else {
-      val vector = row.getStruct(ordinal, 4)
-      if (vector.getByte(0) == VectorBuffer.Dense) addList(vector.getArray(3), 0)
-      else addSparse(vector.getInt(1), vector.getArray(2), vector.getArray(3))
-    }
-
-  private def addSparse(size: Int, indices: ArrayData, elements: ArrayData): Long = {
-    addLength(size, 0)
-    val at = values.append(size, copy.width)
-    Arrays.fill(values.data, at, at + size * copy.width, 0.toByte)
-    var i = 0
-    while (i < indices.numElements()) {
-      copy.one(elements, i, values.data, at + indices.getInt(i) * copy.width)
-      i += 1
-    }
-    addedValues(size)
-  }
-}
-
-private[shard] object VectorBuffer {
-  private val Dense = 1
 }

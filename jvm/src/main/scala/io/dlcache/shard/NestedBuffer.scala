@@ -1,5 +1,6 @@
 package io.dlcache.shard
 
+import io.dlcache.error.DlcacheErrors
 import org.apache.parquet.column.ParquetProperties
 import org.apache.parquet.column.impl.ColumnWriteStoreV1
 import org.apache.parquet.hadoop.ColumnChunkPageWriteStore
@@ -11,13 +12,17 @@ import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
   *
   * @param pageStore makes the store that keeps the pages of one row group until they are written to the file
   */
-final private[shard] class NestedBuffer(column: LeafColumn, pageStore: MessageType => ColumnChunkPageWriteStore)
-    extends ColumnBuffer {
+final private[shard] class NestedBuffer(
+    column: LeafColumn,
+    limits: RowGroupLimits,
+    pageStore: MessageType => ColumnChunkPageWriteStore
+) extends ColumnBuffer {
   private val message = ParquetSchema.message(column.path, column.dataType)
   private val columnIO = new ColumnIOFactory().getColumnIO(message)
   private var group = new RowGroup
   private var total = ColumnSummary.empty
   private var nulls = 0
+  private var rows = 0L
   private var buffered = 0L
 
   override def add(row: SpecializedGetters, ordinal: Int): Long =
@@ -55,10 +60,12 @@ final private[shard] class NestedBuffer(column: LeafColumn, pageStore: MessageTy
       group.consumer.endField(column.path(i), 0)
     }
     group.consumer.endMessage()
+    rows += 1
+    // Encoded nulls may take no bytes, but each counts for something.
     val before = buffered
-    buffered = group.columns.getBufferedSize
-    // Encoded nulls may take no bytes, but a row counts for something.
-    math.max(1, buffered - before)
+    buffered = math.max(group.columns.getBufferedSize, rows + group.writer.elements)
+    if (buffered > limits.chunk) throw DlcacheErrors.rowGroupTooLarge(column.name, buffered)
+    buffered - before
   }
 
   override def flush(file: ShardFile, rows: Int): ChunkSummary = {
@@ -70,14 +77,13 @@ final private[shard] class NestedBuffer(column: LeafColumn, pageStore: MessageTy
     group.columns.close()
     group = new RowGroup
     nulls = 0
+    this.rows = 0
     buffered = 0
     ChunkSummary.NotRaw
   }
 
   /** Parquet's column writers have buffers of their own. */
   override def reserve(times: Double): Unit = ()
-
-  override def release(): Unit = ()
 
   override def summary: ColumnSummary = total
 

@@ -10,10 +10,14 @@ import org.apache.spark.sql.types._
 final private[shard] class NestedWriter(dataType: DataType, consumer: RecordConsumer) {
   private type Write = (SpecializedGetters, Int) => Unit
   private var nullCount = 0L
+  private var elementCount = 0L
   private val writeValue = writerOf(dataType)
 
   /** Elements of arrays and values of maps that were null. */
   def nullElements: Long = nullCount
+
+  /** Elements of arrays and entries of maps: no Parquet column has more values than these and the rows together. */
+  def elements: Long = elementCount
 
   /** Writes the value of `from` at `ordinal`, which is not null. */
   def write(from: SpecializedGetters, ordinal: Int): Unit = writeValue(from, ordinal)
@@ -56,6 +60,7 @@ final private[shard] class NestedWriter(dataType: DataType, consumer: RecordCons
 
   private def array(element: Write): Write = (from, ordinal) => {
     val values = from.getArray(ordinal)
+    elementCount += values.numElements()
     group {
       if (values.numElements() > 0) field("list", 0) {
         var i = 0
@@ -70,6 +75,7 @@ final private[shard] class NestedWriter(dataType: DataType, consumer: RecordCons
   private def map(key: Write, value: Write): Write = (from, ordinal) => {
     val entries = from.getMap(ordinal)
     val (keys, values) = (entries.keyArray(), entries.valueArray())
+    elementCount += entries.numElements()
     group {
       if (entries.numElements() > 0) field("key_value", 0) {
         var i = 0

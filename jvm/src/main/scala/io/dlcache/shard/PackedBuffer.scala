@@ -15,8 +15,8 @@ final private[shard] class PackedBuffer(
     names: Seq[String],
     ordinals: Array[Int],
     descriptor: ColumnDescriptor,
-    expected: Long
-) extends ListBuffer(column, elements.head, 1, descriptor, expected) {
+    limits: RowGroupLimits
+) extends ListBuffer(column, elements.head, 1, descriptor, limits) {
 
   // Neighbours that are copied alike, each with its ordinals.
   private val runs = PackedBuffer.runs(elements.map(_.copy), ordinals)
@@ -26,8 +26,8 @@ final private[shard] class PackedBuffer(
 
   override def add(row: SpecializedGetters, first: Int): Long = {
     requireNoNull(row)
-    val at = values.append(ordinals.length, copy.width)
-    addLength(ordinals.length, 0)
+    val at = values.append(ordinals.length * width)
+    val lengthBytes = addLength(ordinals.length, 0)
     var to = at
     var i = 0
     while (i < runs.length) {
@@ -35,7 +35,7 @@ final private[shard] class PackedBuffer(
       to += runs(i).ordinals.length * copy.width
       i += 1
     }
-    addedValues(ordinals.length)
+    lengthBytes + addedValues(ordinals.length)
   }
 
   private def requireNoNull(row: SpecializedGetters): Unit = {

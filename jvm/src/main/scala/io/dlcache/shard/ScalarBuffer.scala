@@ -10,11 +10,11 @@ final private[shard] class ScalarBuffer(
     column: LeafColumn,
     value: ValueType,
     descriptor: ColumnDescriptor,
-    expected: Long
+    limits: RowGroupLimits
 ) extends ColumnBuffer {
   private val copy = value.copy
-  private val width = copy.width
-  private val values = new GrowableBytes(column.path.mkString("."), expected)
+  private val width = copy.width.toLong
+  private val values = new GrowableBytes(limits, column.name)
   private val levels = new Runs
   private val classes = if (value.logical.isEmpty && value.stored.isDiscrete) Some(new IntegerCounter) else None
   private var total = ColumnSummary.empty
@@ -25,14 +25,12 @@ final private[shard] class ScalarBuffer(
     else {
       val at = values.append(width)
       copy.one(row, ordinal, values.data, at)
-      levels.append(column.structs + 1)
-      width.toLong
+      width + levels.append(column.structs + 1)
     }
 
   override def addNull(definition: Int): Long = {
-    levels.append(definition)
     nulls += 1
-    1L
+    1 + levels.append(definition)
   }
 
   override def flush(file: ShardFile, rows: Int): ChunkSummary = {
@@ -40,11 +38,18 @@ final private[shard] class ScalarBuffer(
     val scan = NumberScan.all(values.data, values.from, count, value.stored, total.numbers)
     classes.foreach(_.add(values.data, values.from, count, value.stored))
     total = total.merge(ColumnSummary(rows.toLong, nulls.toLong, 0, Shape.Unseen, None, Some(scan.numbers), None))
-    val definition = new LevelEncoder(column.structs + 1)
+    val definition = new LevelEncoder(column.structs + 1, limits, column.name)
     levels.foreach((level, times) => definition.repeat(level, times.toLong))
     val statistics = scan.range.statistics(descriptor.getPrimitiveType, nulls.toLong)
     val page =
-      ColumnBuffer.page(values, value.stored, ColumnBuffer.levels(None, definition), rows, statistics, nulls == 0)
+      ColumnBuffer.page(
+        values,
+        value.stored,
+        ColumnBuffer.levels(values, None, definition),
+        rows,
+        statistics,
+        nulls == 0
+      )
     val chunk = file.write(descriptor, page, rows)
     values.clear()
     levels.clear()
@@ -53,8 +58,6 @@ final private[shard] class ScalarBuffer(
   }
 
   override def reserve(times: Double): Unit = values.reserve((values.size * times).toLong, 0)
-
-  override def release(): Unit = values.release()
 
   override def summary: ColumnSummary = total.copy(classes = classes.flatMap(_.result))
 }

@@ -53,7 +53,7 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
       ShardFile.createLocally(local.pathToFile(path))
     case other => other.create(path, false)
   }
-  private val out = new Crc32Output(stream, Footer.sorted)
+  private val out = new Crc32Output(stream)
   private val writer = new ParquetFileWriter(
     new OpenFile(out),
     schema,
@@ -87,10 +87,7 @@ final private[shard] class ShardFile(path: Path, conf: Configuration, schema: Me
   def write(store: ColumnChunkPageWriteStore): Unit = store.flushToFileWriter(writer)
 
   /** Writes the footer and closes the file. */
-  def close(metadata: Map[String, String]): Unit = {
-    out.hold()
-    writer.end(metadata.asJava)
-  }
+  def close(metadata: Map[String, String]): Unit = writer.end(metadata.asJava)
 
   /** Closes the file and deletes it; where the store can, it never becomes visible. */
   def abort(): Unit =

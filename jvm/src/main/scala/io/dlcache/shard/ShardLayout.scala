@@ -54,6 +54,9 @@ final private[dlcache] case class LeafColumn(
 ) extends LayoutNode {
   override def leaves: Seq[LeafColumn] = Seq(this)
 
+  /** For messages. */
+  def name: String = path.mkString(".")
+
   /** Structs around the column: the definition level of a value of the column that is null. */
   def structs: Int = path.size - 1
 }

@@ -45,12 +45,21 @@ private[dlcache] object ShardOptions {
   *
   * The file comes into being with the first complete row group, so a writer without rows leaves nothing. Memory: what is
   * buffered of one row group, at most twice `rowGroupBytes` and one row if the caller rolls when told to, in arrays that
-  * are up to twice as large while they grow, and that the JVM keeps for the next shard until its garbage collector wants
-  * them; besides, a page that is compressed exists a second time while it is written.
+  * are up to twice as large while they grow; besides, the levels and the row index of one column while it is written, and
+  * a page that is compressed a second time.
   *
   * @param path must not exist
   */
-final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout: ShardLayout, options: ShardOptions) {
+final private[dlcache] class ShardWriter(
+    path: Path,
+    conf: Configuration,
+    layout: ShardLayout,
+    options: ShardOptions,
+    limits: RowGroupLimits
+) {
+  def this(path: Path, conf: Configuration, layout: ShardLayout, options: ShardOptions) =
+    this(path, conf, layout, options, RowGroupLimits(options.rowGroupBytes))
+
   private val message = layout.message
   private val compression = new Compression(conf, options.codec)
   private val columns = descriptors.map { case (column, descriptor) => buffer(column, descriptor) }
@@ -81,7 +90,7 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
     * would be tiny).
     */
   def mustRoll: Boolean =
-    rowGroupRows > 0 && (bufferedBytes > math.min(2 * options.rowGroupBytes, ShardWriter.MaxBuffered) || hasShortGroups)
+    rowGroupRows > 0 && (bufferedBytes > math.min(2 * options.rowGroupBytes, limits.buffered) || hasShortGroups)
 
   /** Takes a row; it may be reused by the caller afterwards. */
   def write(row: InternalRow): Unit = {
@@ -93,7 +102,7 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
     bufferedRows += 1
     if (rowGroupRows == 0) {
       if (!isReserved && bufferedBytes >= options.rowGroupBytes / ShardWriter.Sample) reserve()
-      if (isRowGroup || bufferedRows == ShardWriter.MaxRowGroupRows) {
+      if (isRowGroup || bufferedRows == limits.rows) {
         rowGroupRows = bufferedRows
         flush()
       }
@@ -117,7 +126,7 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
       flush()
     }
     file.foreach(_.close(metadata))
-    release()
+    compression.release()
     ShardSummary(
       flushedRows,
       file.fold(0L)(_.bytes),
@@ -130,14 +139,9 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
 
   /** Closes the file and deletes it. Does nothing if no file was made. */
   def abort(): Unit = {
-    release()
+    compression.release()
     file.foreach(_.abort())
     file = None
-  }
-
-  private def release(): Unit = {
-    compression.release()
-    columns.foreach(_.release())
   }
 
   /** The rows so far show how much each column has of a row group, so that buffers need not grow step by step. */
@@ -179,20 +183,18 @@ final private[dlcache] class ShardWriter(path: Path, conf: Configuration, layout
       column -> message.getColumnDescription(first.getPath)
     }
 
-  private def buffer(column: LeafColumn, descriptor: ColumnDescriptor): ColumnBuffer = {
-    val expected = options.rowGroupBytes
+  private def buffer(column: LeafColumn, descriptor: ColumnDescriptor): ColumnBuffer =
     column.strategy match {
-      case ColumnStrategy.Scalar(value) => new ScalarBuffer(column, value, descriptor, expected)
-      case ColumnStrategy.Lists(value, depth) => new ListBuffer(column, value, depth, descriptor, expected)
-      case ColumnStrategy.Vector(value) => new VectorBuffer(column, value, descriptor, expected)
+      case ColumnStrategy.Scalar(value) => new ScalarBuffer(column, value, descriptor, limits)
+      case ColumnStrategy.Lists(value, depth) => new ListBuffer(column, value, depth, descriptor, limits)
+      case ColumnStrategy.Vector(value) => new VectorBuffer(column, value, descriptor, limits)
       case ColumnStrategy.Packed(values, names, ordinals) =>
-        new PackedBuffer(column, values, names, ordinals.toArray, descriptor, expected)
-      case ColumnStrategy.Text => new BytesBuffer(column, isText = true, descriptor, expected)
-      case ColumnStrategy.Binary => new BytesBuffer(column, isText = false, descriptor, expected)
+        new PackedBuffer(column, values, names, ordinals.toArray, descriptor, limits)
+      case ColumnStrategy.Text => new BytesBuffer(column, isText = true, descriptor, limits)
+      case ColumnStrategy.Binary => new BytesBuffer(column, isText = false, descriptor, limits)
       case _: ColumnStrategy.LargeDecimal | ColumnStrategy.Untyped | ColumnStrategy.Nested =>
-        new NestedBuffer(column, compression.pageStore)
+        new NestedBuffer(column, limits, compression.pageStore)
     }
-  }
 
   private def fieldBuffer(node: LayoutNode, structs: Int, remaining: Iterator[ColumnBuffer]): FieldBuffer = node match {
     case _: LeafColumn => remaining.next()
@@ -210,10 +212,4 @@ private[shard] object ShardWriter {
   private val ManyRows = 4096
   private val Round = 256
   private val MostWaiting = 1.125
-
-  /** Leaves room for one more row below the limit of a column chunk. */
-  private val MaxBuffered = 3L << 29
-
-  /** Keeps a row index below the limit of an array, however small rows are. */
-  private val MaxRowGroupRows = 1 << 28
 }

@@ -235,6 +235,60 @@ private[golden] object GoldenDatasets {
     pack = Map("features" -> Seq("age", "weight", "height"), "bytes" -> Seq("small", "less"))
   )
 
-  val all: Seq[GoldenDataset] =
-    Seq(compressed, empty, float32, nested, packed, ragged, scalars, strings, tensors, vectors, versions)
+  private val names = GoldenDataset(
+    "names",
+    "Columns whose paths are one text when they are joined with dots, each with its own values.",
+    new StructType()
+      .add("a.b", IntegerType)
+      .add(
+        "a",
+        new StructType()
+          .add("b", IntegerType)
+          .add("b.c", ArrayType(FloatType))
+          .add("`b.c`", StringType)
+          .add("d", new StructType().add("c", MapType(StringType, IntegerType)))
+      )
+      .add("a.b.c", StringType)
+      .add("`a.b`", LongType)
+      .add("a.d.c", ArrayType(StringType))
+      .add("a.x", DoubleType)
+      .add("dotted.one", DoubleType),
+    Seq((0 until 9).map { i =>
+      Row(
+        i,
+        if (i == 4) null
+        else
+          Row(100 + i, Seq.fill(i % 3)(i / 2f), s"quoted $i", Row(ListMap((0 until i % 3).map(j => s"k$j" -> j): _*))),
+        s"abc $i",
+        1000L + i,
+        Seq.fill(i % 2)(s"x$i"),
+        i / 4d,
+        -i / 4d
+      )
+    }),
+    options = Map("rowGroupBytes" -> "256"),
+    pack = Map("a.p" -> Seq("dotted.one", "a.x"))
+  )
+
+  private val unsealed = versions.copy(
+    name = "unsealed",
+    description = "The dataset versions, with manifests as the first writers wrote them: without a checksum.",
+    hasChecksum = false
+  )
+
+  val all: Seq[GoldenDataset] = Seq(
+    compressed,
+    empty,
+    float32,
+    names,
+    nested,
+    packed,
+    ragged,
+    scalars,
+    strings,
+    tensors,
+    unsealed,
+    vectors,
+    versions
+  )
 }

@@ -24,10 +24,17 @@ class ManifestJsonSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
     error.getMessageParameters.get("reason")
   }
 
+  /** Without its checksum, as old writers wrote it. */
+  private def tree(manifest: Manifest): ObjectNode = {
+    val root = mapper.readTree(ManifestJson.write(manifest)).asInstanceOf[ObjectNode]
+    root.remove("sha256")
+    root
+  }
+
   private def edited(change: ObjectNode => Unit): String = {
-    val tree = mapper.readTree(ManifestJson.write(Manifests.sample)).asInstanceOf[ObjectNode]
-    change(tree)
-    mapper.writeValueAsString(tree)
+    val root = tree(Manifests.sample)
+    change(root)
+    mapper.writeValueAsString(root)
   }
 
   private def set(pointer: String, value: Any): ObjectNode => Unit = { root =>
@@ -75,7 +82,8 @@ class ManifestJsonSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
       "options",
       "ttl-seconds",
       "columns",
-      "shards"
+      "shards",
+      "sha256"
     )
     assert(tree.properties().asScala.iterator.map(_.getKey).toSeq == keys)
   }
@@ -90,7 +98,7 @@ class ManifestJsonSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
   }
 
   test("every key that is required is missed by its name") {
-    val root = mapper.readTree(ManifestJson.write(Manifests.sample))
+    val root = tree(Manifests.sample)
     val optional = Set("ttl-seconds", "explanation", "unpacked-schema")
     val optionalInColumn = Set("lengths", "logical", "precision", "scale", "udt", "elements", "statistics")
     for (
@@ -186,7 +194,7 @@ class ManifestJsonSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
     val good = ManifestJson.write(manifest)
     assert(ManifestJson.parse(good, path) == manifest)
     def refused(change: ObjectNode => Unit): String = {
-      val root = mapper.readTree(good).asInstanceOf[ObjectNode]
+      val root = tree(manifest)
       change(root)
       reject(root.toString)
     }
@@ -260,7 +268,7 @@ class ManifestJsonSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
   }
 
   test("a text cut off or changed anywhere gives a manifest or the named error, and nothing else") {
-    val text = ManifestJson.write(Manifests.sample)
+    val text = tree(Manifests.sample).toPrettyString
     val mutation = for {
       position <- Gen.choose(0, text.length - 1)
       length <- Gen.choose(0, 3)
@@ -273,8 +281,31 @@ class ManifestJsonSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
     text.indices.foreach(end => reject(text.take(end).trim.stripSuffix("}")))
   }
 
-  test("any part replaced by anything gives a manifest or the named error, and nothing else") {
+  test("a manifest without a checksum is read: old writers wrote none") {
+    assert(ManifestJson.parse(tree(Manifests.sample).toString, path) == Manifests.sample)
+  }
+
+  test("a byte that was changed is an error, or changes nothing that the manifest says") {
     val text = ManifestJson.write(Manifests.sample)
+    val key = text.indexOf("\"sha256\"")
+    text.indices.foreach { at =>
+      (0 until 7).foreach { bit =>
+        val changed = text.updated(at, (text.charAt(at) ^ 1 << bit).toChar)
+        if (at > key && at < key + 7) {
+          // Another key, which readers do not know.
+          try assert(ManifestJson.parse(changed, path) == Manifests.sample)
+          catch { case e: DlcacheException => assert(e.getCondition == "DLCACHE_MANIFEST_INVALID") }
+        } else reject(changed)
+      }
+    }
+    val digit = text.replace("\"rows\":25", "\"rows\":26")
+    assert(reject(digit).contains("SHA-256"))
+    assert(reject(text + "\n").contains("last line"))
+    assert(reject(mapper.readTree(text).toString).contains("last line"))
+  }
+
+  test("any part replaced by anything gives a manifest or the named error, and nothing else") {
+    val text = tree(Manifests.sample).toString
     val pointers = places(mapper.readTree(text), "").tail.toIndexedSeq
     val numbers = Gen.oneOf("-1", "0", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "1e400")
     val long = Gen.oneOf("9" * 1200, "[" * 900 + "]" * 900, "{\"a\":" * 900 + "1" + "}" * 900)

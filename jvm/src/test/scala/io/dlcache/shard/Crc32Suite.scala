@@ -22,7 +22,7 @@ class Crc32Suite extends AnyFunSuite with ScalaCheckPropertyChecks {
     forAll(pieces, Gen.choose(1, 5)) { (pieces, step) =>
       val bytes = new ByteArrayOutputStream
       val expected = new ByteArrayOutputStream
-      val out = new Crc32Output(new FSDataOutputStream(bytes, null), identity)
+      val out = new Crc32Output(new FSDataOutputStream(bytes, null))
       pieces.foreach { case (piece, announced) =>
         if (announced) out.announce(out.getPos, piece, 0, piece.length, crc(piece))
         piece.grouped(step).foreach(part => out.write(part, 0, part.length))
@@ -37,7 +37,7 @@ class Crc32Suite extends AnyFunSuite with ScalaCheckPropertyChecks {
 
   test("what is announced goes out as a whole, once the file has come to its place") {
     val bytes = new ByteArrayOutputStream
-    val out = new Crc32Output(new FSDataOutputStream(bytes, null), identity)
+    val out = new Crc32Output(new FSDataOutputStream(bytes, null))
     out.announce(2, Array[Byte](0, 1, 2, 3), 1, 3, crc(Array[Byte](1, 2, 3)))
     out.write(9)
     out.write(9)
@@ -51,7 +51,7 @@ class Crc32Suite extends AnyFunSuite with ScalaCheckPropertyChecks {
 
   test("where the file never comes to the place that was announced, it has what it was handed") {
     val bytes = new ByteArrayOutputStream
-    val out = new Crc32Output(new FSDataOutputStream(bytes, null), identity)
+    val out = new Crc32Output(new FSDataOutputStream(bytes, null))
     out.announce(1, Array[Byte](5, 5), 0, 2, crc(Array[Byte](5, 5)))
     out.write(Array[Byte](1, 2), 0, 2)
     out.write(3)
