@@ -146,20 +146,39 @@ def test_python_functions_count_by_their_bytes(spark: SparkSession) -> None:
 
 
 @pytest.mark.parametrize(
-    "apply",
+    ("apply", "reasons"),
     [
-        lambda data: data.mapInPandas(lambda frames: frames, data.schema),
-        lambda data: data.mapInArrow(lambda batches: batches, data.schema),
-        lambda data: data.groupBy("id").applyInPandas(lambda frame: frame, data.schema),
+        (lambda data: data.mapInPandas(lambda frames: frames, data.schema), {"python-udf", "partitioning"}),
+        (lambda data: data.mapInArrow(lambda batches: batches, data.schema), {"python-udf", "partitioning"}),
+        (lambda data: data.groupBy("id").applyInPandas(lambda frame: frame, data.schema), {"python-udf"}),
     ],
 )
 def test_functions_over_batches_see_the_names_of_columns(
-    spark: SparkSession, apply: Callable[[DataFrame], DataFrame]
+    spark: SparkSession, apply: Callable[[DataFrame], DataFrame], reasons: set[str]
 ) -> None:
     data = spark.range(3).withColumn("k", F.col("id") % 2)
-    in_session(apply(data), "python-udf")
     renamed = apply(data.withColumnRenamed("k", "c")).toDF("id", "k")
-    assert in_session(renamed, "python-udf") != in_session(apply(data), "python-udf")
+    assert in_session(renamed, *reasons) != in_session(apply(data), *reasons)
+
+
+def test_functions_over_batches_count_by_what_decides_their_batches(spark: SparkSession) -> None:
+    @F.pandas_udf("double")  # type: ignore[call-overload]
+    def centred(x: Any) -> Any:
+        return x - x.mean()
+
+    queries: list[Callable[[int], DataFrame]] = [
+        lambda slices: spark.range(0, 20, 1, slices).select(centred(F.col("id").cast("double")).alias("z")),
+        lambda slices: spark.range(0, 20, 1, slices).mapInPandas(lambda frames: frames, "id long"),
+    ]
+    for query in queries:
+        before = in_session(query(2), "python-udf", "partitioning")
+        assert in_session(query(2), "python-udf", "partitioning") == before
+        assert in_session(query(4), "python-udf", "partitioning") != before
+        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "5")
+        try:
+            assert in_session(query(2), "python-udf", "partitioning") != before
+        finally:
+            spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
 
 
 def test_seeds_in_python(spark: SparkSession) -> None:

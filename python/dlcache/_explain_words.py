@@ -63,6 +63,8 @@ def describe(source: Mapping[str, Any]) -> str:
         return f"table {source.get('name')}" + (f" at version {version}" if version is not None else "")
     if kind == "local":
         return f"local rows ({count(source.get('rows'))} rows, {count(source.get('bytes'))} bytes)"
+    if kind == "current":
+        return f"{source.get('function')} = {source.get('value')}"
     return str(source.get("description", kind))
 
 

@@ -13,7 +13,7 @@ import io.dlcache.key.PlanKey
 import io.dlcache.lifecycle.{Lease, LeaseKeeper, SessionDatasets}
 import io.dlcache.manifest.{DatasetStore, Manifest, PlanKeyEntry}
 import io.dlcache.shard.{ShardLayout, ShardOptions}
-import io.dlcache.spark.Sessions
+import io.dlcache.spark.{PlanLeaf, Sessions}
 import io.dlcache.write._
 import org.apache.hadoop.fs.Path
 import org.apache.spark.SPARK_VERSION
@@ -33,6 +33,7 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
   def run(): WriteOutcome = {
     val started = System.nanoTime()
     if (mode == SaveMode.Append && conf.path.isEmpty) throw DlcacheErrors.appendWithoutPath()
+    if (mode == SaveMode.ErrorIfExists || mode == SaveMode.Ignore) requireUnobserved()
     layoutOf(data)
     val (target, end) = settledOrBuilt(1)
     val outcome = WriteOutcome.of(target.path.toString, end.manifest, end.isHit, (System.nanoTime() - started) / 1e9)
@@ -42,6 +43,12 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     )
     conf.request.foreach(WriteOutcomes.driver.record(_, outcome))
     outcome
+  }
+
+  /** A hit runs no query, so the metrics of an observed one would never arrive. */
+  private def requireUnobserved(): Unit = {
+    val observations = PlanLeaf.observations(data)
+    if (observations.nonEmpty) throw DlcacheErrors.observedQuery(observations.mkString(", "))
   }
 
   private def planKey() = PlanKey.of(data, conf.writeOptions, conf.key)

@@ -186,10 +186,10 @@ class DlcacheDataSourceSuite extends AnyFunSuite with WriteTest {
     assert(stages(write()) == 0)
     val dataset = new java.io.File(root).listFiles().head.toString
     assert(current(dataset).planKey.scope == "session")
-    assert(current(dataset).planKey.applicationId.contains(spark.sparkContext.applicationId))
+    assert(current(dataset).planKey.applicationId.contains(io.dlcache.spark.ApplicationIdentity.of(spark.sparkContext)))
     val kept = newPath()
     data.write.format("dlcache").save(kept)
-    lifecycle.SessionDatasets.end(spark.sparkContext.applicationId)
+    lifecycle.SessionDatasets.end(io.dlcache.spark.ApplicationIdentity.of(spark.sparkContext))
     assert(!store(dataset).exists() && store(kept).exists())
     write()
     assert(store(dataset).exists())

@@ -42,6 +42,9 @@ private[dlcache] object DlcacheErrors {
   def nullInPack(pack: String, column: String): DlcacheException =
     error("DLCACHE_NULL_IN_PACK")("pack" -> pack, "column" -> column)
 
+  def observedQuery(observations: String): DlcacheException =
+    error("DLCACHE_OBSERVED_QUERY")("observations" -> observations)
+
   def partitioningUnsupported(method: String): DlcacheException =
     error("DLCACHE_PARTITIONING_UNSUPPORTED")("method" -> method)
 

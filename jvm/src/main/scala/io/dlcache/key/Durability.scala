@@ -8,18 +8,29 @@ package io.dlcache.key
 final private[dlcache] case class Reason(code: String, message: String)
 
 private[dlcache] object Reason {
+
+  /** What is told of an input or value that changes without a trace. */
+  private val NeverAHit = "so this DataFrame is never a hit. Give key= (option \"key\") to name its rows yourself"
+
   def rdd(description: String): Reason = Reason("rdd", s"rows come from an RDD: $description")
   def scalaUdf(name: String): Reason = Reason("scala-udf", s"Scala or Java UDF `$name`")
-  def pythonUdf(name: String): Reason = Reason("python-udf", s"Python UDF `$name`")
+  val PythonUdf = "python-udf"
+  def pythonUdf(name: String): Reason = Reason(PythonUdf, s"Python UDF `$name`")
   def hiveUdf(name: String): Reason = Reason("hive-udf", s"Hive UDF `$name`")
   def typedLambda(node: String): Reason = Reason("typed-lambda", s"typed function in $node")
   def unseeded(what: String): Reason = Reason("unseeded-randomness", s"$what has no seed")
-  def clock(what: String): Reason = Reason("clock", s"$what depends on the time")
-  def sessionState(what: String): Reason = Reason("session-state", s"$what depends on the session")
-  def nondeterministic(what: String): Reason = Reason("nondeterministic", s"$what is not deterministic")
-  def unversioned(what: String): Reason = Reason("unversioned-input", what)
+  def partitioning(what: String): Reason =
+    Reason("partitioning", s"$what depends on how the rows are spread over partitions")
+  def clock(what: String): Reason = Reason("clock", s"$what depends on the time, $NeverAHit")
+  def persistedClock: Reason = Reason("clock", "persisted rows depend on the time at which they were persisted")
+  def sessionState(what: String): Reason = Reason("session-state", s"$what depends on the session, $NeverAHit")
+  def nondeterministic(what: String): Reason = Reason("nondeterministic", s"$what is not deterministic, $NeverAHit")
+  def unversioned(what: String): Reason =
+    Reason("unversioned-input", s"$what: nothing tells when its rows change, $NeverAHit")
   def largeLocalData(bytes: Long): Reason =
     Reason("large-local-data", s"local rows of more than $bytes bytes are not hashed")
+  def unresolved(owner: String, column: String): Reason =
+    Reason("unresolved-reference", s"$owner refers to `$column`, which none of its inputs has")
   def unknownNode(kind: String): Reason = Reason("unknown-node", s"$kind is not known to dlcache")
   def unknownValue(owner: String, kind: String): Reason =
     Reason("unknown-value", s"$owner holds a $kind, which is not known to dlcache")

@@ -24,7 +24,7 @@ final private[key] class Explanation(redaction: Redaction) {
       parts.inputs.foreach(input => inputs.add(describe(input)))
     }
     root.set[JsonNode]("confs", mapOf(parts.confs))
-    if (parts.layout.nonEmpty) root.set[JsonNode]("layout", mapOf(parts.layout))
+    if (parts.layout.nonEmpty) root.set[JsonNode]("layout", mapOf(redaction.redactOptions(parts.layout)))
     root.set[JsonNode]("options", mapOf(redaction.redactOptions(parts.options)))
     val reasons = root.putArray("reasons")
     parts.reasons.foreach(reason => reasons.addObject().put("code", reason.code).put("message", reason.message))
@@ -59,6 +59,8 @@ final private[key] class Explanation(redaction: Redaction) {
         node.put("id", table.id).put("version", table.version)
         node.set[JsonNode]("options", mapOf(redaction.redactOptions(table.options)))
       case local: InputState.Local => node.put("kind", "local").put("rows", local.rows).put("bytes", local.bytes)
+      case current: InputState.Current =>
+        node.put("kind", "current").put("function", current.function).put("value", redaction.redactText(current.value))
       case session: InputState.Session =>
         node.put("kind", "session").put("description", redaction.redactText(session.description))
     }

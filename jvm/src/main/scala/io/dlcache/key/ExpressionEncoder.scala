@@ -3,8 +3,9 @@ package io.dlcache.key
 import scala.util.Try
 
 import io.dlcache.key.ValueEncoder.Context
+import org.apache.spark.{SPARK_REVISION, SPARK_VERSION}
 import org.apache.spark.sql.catalyst.expressions._
-import org.apache.spark.sql.catalyst.trees.TreePattern.CURRENT_LIKE
+import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 import org.apache.spark.sql.types._
 
 /** The expression half of [[PlanEncoder]]. */
@@ -12,26 +13,43 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
 
   private val SparkExpressions = "org.apache.spark.sql.catalyst.expressions."
 
+  /** What Spark makes its own, but not what it is made of. */
+  private val PartitionFunctions = Set(
+    "InputFileBlockLength",
+    "InputFileBlockStart",
+    "InputFileName",
+    "MonotonicallyIncreasingID",
+    "SparkPartitionID"
+  ).map(SparkExpressions + _)
+
+  /** The fields of `_metadata` that say how Spark has divided a file. Whoever takes the whole column takes them too. */
+  private val BlockFields = Seq("file_block_start", "file_block_length")
+
+  /** The option of `from_xml` that names a file. */
+  private val SchemaFile = "rowValidationXSDPath"
+
+  /** Python functions that get one row (100, 101), or all rows of a group or window, by Spark's `PythonEvalType`. Others
+    * get the rows of a batch or partition.
+    */
+  private val RowsOrGroups = Set(100, 101, 201, 202, 203, 206, 209, 210, 252, 253)
+
   /** Functions of Hive, and of Spark's API for aggregates over objects. */
   private val HiveFunctions = "org.apache.spark.sql.hive."
   private val ScalaAggregates = "org.apache.spark.sql.execution.aggregate."
 
-  private val SessionFunctions =
-    Set("current_user", "user", "session_user", "current_database", "current_schema", "current_catalog", "current_path")
-
-  /** Its value is a configuration that is part of every key. */
-  private val SessionTimeZone = "current_timezone"
-  private val SpecialDates = "(?is)\\s*(now|today|tomorrow|yesterday)\\b.*".r
-
   def encode(expression: Expression, context: Context): Digest = expression match {
     case alias: Alias => encode(alias.child, context)
     case cast: Cast if cast.child.dataType == cast.dataType => encode(cast.child, context)
-    case wrapper if isSqlFunction(wrapper) => encode(wrapper.children.last, context)
     case _ =>
-      explain(expression)
-      expression match {
-        case replaced: RuntimeReplaceable => encode(replaced.replacement, context)
-        case _ => Digest(sink => write(sink, expression, context))
+      plans.currentValue(expression) match {
+        case Some(value) => Digest(sink => writeLiteral(sink.string("current"), value, context))
+        case None =>
+          explain(expression, context)
+          expression match {
+            case wrapper if isSqlFunction(wrapper) => encode(wrapper.children.last, context)
+            case replaced: RuntimeReplaceable => encode(replaced.replacement, context)
+            case _ => Digest(sink => write(sink, expression, context))
+          }
       }
   }
 
@@ -52,9 +70,18 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
       sink.string("with").part(encode(shared.child, inner))
     case common: CommonExpressionRef if context.common.contains(common.id) =>
       sink.string("common").part(context.common(common.id))
+    case common: CommonExpressionRef => writeUnresolved(sink, "common", common.id, "common expression", context)
+    case subquery: PlanExpression[_] => writeSubquery(sink, subquery, context)
     case literal: Literal => writeLiteral(sink, literal, context)
+    case version: SparkVersion => sink.string(version.getClass.getName).string(SPARK_VERSION).string(SPARK_REVISION)
     case field: GetStructField =>
-      sink.string("field").long('i', field.ordinal.toLong).part(encode(field.child, context))
+      sink.string("field").long('i', field.ordinal.toLong)
+      field.child match {
+        case column: AttributeReference
+            if isFileMetadata(column) && !BlockFields.contains(field.childSchema(field.ordinal).name) =>
+          sink.part(Digest(writeColumn(_, column, context)))
+        case child => sink.part(encode(child, context))
+      }
     case variable: VariableReference => sink.part(encode(variable.varDef.currentValue, context))
     case udf: ScalaUDF =>
       sink.string("scala-udf").string(udf.dataType.json)
@@ -101,6 +128,20 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
     }
   }
 
+  /** The fields beside the plan can refer to its columns: the columns of `IN`, the order of a table argument. */
+  private def writeSubquery(sink: DigestSink, subquery: PlanExpression[_], context: Context): Unit = {
+    sink.string(subquery.getClass.getName)
+    val output = subquery.plan match {
+      case plan: LogicalPlan => plan.output
+      case _ => Nil
+    }
+    val inner = context.copy(scope = context.scope.withDeclared(output)).inside(subquery.prettyName)
+    subquery.productIterator.foreach {
+      case plan: LogicalPlan => values.write(sink, plan, context)
+      case value => values.write(sink, value, inner)
+    }
+  }
+
   /** Operands that may change places: their values do not change with it, not even the rounding of a sum of two. Longer
     * sums are not flattened, since floats do not add up the same in another order. Operands that draw random numbers
     * stay where they are: short-circuits decide how often they are asked.
@@ -128,11 +169,20 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
   }
 
   private def writeColumn(sink: DigestSink, column: AttributeReference, context: Context): Unit =
-    context.scope.ordinalOf(column.exprId) match {
+    context.scope.inputOf(column.exprId) match {
       case Some(ordinal) => sink.long('c', ordinal.toLong)
       case None =>
-        sink.long('p', context.scope.producedOrdinalOf(column.exprId).toLong).string(column.dataType.json)
+        context.scope.declaredOf(column.exprId) match {
+          case Some(ordinal) => sink.long('p', ordinal.toLong).string(values.nameOf(column.dataType))
+          case None => writeUnresolved(sink, "column", column.exprId, column.name, context)
+        }
     }
+
+  /** What does not resolve counts by its number, which is new in each analysis. */
+  private def writeUnresolved(sink: DigestSink, kind: String, id: Any, name: String, context: Context): Unit = {
+    plans.because(Reason.unresolved(context.owner, name))
+    sink.string("unresolved").string(kind).string(id.toString)
+  }
 
   /** `OuterScopeReference` came after Spark 4.0. */
   private def isOuterReference(expression: Expression): Boolean = {
@@ -142,20 +192,21 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
 
   private def writeOuter(sink: DigestSink, reference: Expression, context: Context): Unit =
     reference.productElement(0) match {
+      case outer: Expression if isOuterReference(outer) => writeOuter(sink, outer, context)
       case column: NamedExpression =>
         val found = context.scope.chain.zipWithIndex.drop(1).flatMap { case (scope, depth) =>
-          scope.ordinalOf(column.exprId).map(ordinal => (depth, ordinal))
+          scope.inputOf(column.exprId).map(ordinal => (depth, ordinal))
         }
         found.nextOption() match {
           case Some((depth, ordinal)) => sink.string("outer").long('i', depth.toLong).long('c', ordinal.toLong)
-          case None => plans.because(Reason.unknownValue("a subquery", "reference to no known outer column"))
+          case None => writeUnresolved(sink, "outer", column.exprId, column.name, context)
         }
-      case other => plans.because(Reason.unknownValue("an outer reference", other.getClass.getName))
+      case other => values.write(sink, other, context)
     }
 
   private def writeVariable(sink: DigestSink, variable: NamedLambdaVariable, context: Context): Unit = {
     val depth = context.lambdas.indexWhere(_.contains(variable.exprId))
-    if (depth < 0) plans.because(Reason.unknownValue("a lambda function", "variable that it does not bind"))
+    if (depth < 0) writeUnresolved(sink, "variable", variable.exprId, variable.name, context)
     else
       sink.string("variable").long('i', depth.toLong).long('i', context.lambdas(depth).indexOf(variable.exprId).toLong)
   }
@@ -173,49 +224,54 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
     }
 
   /** Records why `expression` itself, not its children, has no durable value. */
-  private def explain(expression: Expression): Unit = {
+  private def explain(expression: Expression, context: Context): Unit = {
     val name = expression.prettyName
+    val kind = expression.getClass.getName
     expression match {
       case udf: ScalaUDF =>
         if (MLlibFunctions.digestOf(udf.function).isEmpty)
           plans.because(Reason.scalaUdf(udf.udfName.getOrElse("(anonymous)")))
-      case function: PythonFuncExpression => plans.because(Reason.pythonUdf(function.name))
+      case function: PythonFuncExpression =>
+        plans.because(Reason.pythonUdf(function.name))
+        if (seesBatches(function)) plans.becauseOfPartitions(s"the Python function `${function.name}` over batches")
       case seeded: ExpressionWithRandomSeed =>
-        plans.dependOnLayout()
+        plans.dependOnSequence(s"$name()", context.operator)
         if (!hasChosenSeed(seeded)) plans.because(Reason.unseeded(s"$name()"))
-      case _: PlanExpression[_] => ()
-      case cast: Cast if isSpecialDate(cast) => plans.because(Reason.clock("a cast of 'now' or the like"))
-      case clock if isCurrentLike(clock) && name != SessionTimeZone =>
-        plans.because(if (SessionFunctions(name)) Reason.sessionState(s"$name()") else Reason.clock(s"$name()"))
-      case other if !other.deterministic && other.children.forall(_.deterministic) =>
-        plans.because(Reason.nondeterministic(s"$name()"))
+      case _ if PartitionFunctions(kind) => plans.becauseOfPartitions(s"$name()")
+      case column: AttributeReference if isFileMetadata(column) =>
+        plans.becauseOfPartitions(s"${column.name}.${BlockFields.mkString(" or ")}")
+      case xml: XmlToStructs if xml.options.keys.exists(_.equalsIgnoreCase(SchemaFile)) =>
+        plans.becauseTraceless(Reason.unversioned(s"the file of $name()'s option $SchemaFile"))
       case _ => ()
     }
-    val kind = expression.getClass.getName
-    if (!kind.startsWith(SparkExpressions)) {
+    if (isUnpredictable(expression)) plans.becauseTraceless(Reason.nondeterministic(s"$name()"))
+    if (!KnownExpressions.contains(expression.getClass)) {
       if (kind.startsWith(HiveFunctions)) plans.because(Reason.hiveUdf(name))
       else if (kind.startsWith(ScalaAggregates)) plans.because(Reason.scalaUdf(name))
       else plans.because(Reason.unknownNode(s"the expression $kind"))
     }
   }
 
+  private def isFileMetadata(column: AttributeReference): Boolean =
+    FileSourceMetadataAttribute.unapply(column).isDefined
+
+  /** Whether the expression itself, not its children, gives other values for the same rows in the same partitions. */
+  private def isUnpredictable(expression: Expression): Boolean = expression match {
+    case _: ExpressionWithRandomSeed => false
+    case udf: ScalaUDF => !udf.udfDeterministic
+    case _ if PartitionFunctions(expression.getClass.getName) => false
+    case other => !other.deterministic && other.children.forall(_.deterministic)
+  }
+
+  private def seesBatches(function: PythonFuncExpression): Boolean =
+    !function.productElementNames.zip(function.productIterator).exists {
+      case ("evalType", evalType: Int) => RowsOrGroups(evalType)
+      case _ => false
+    }
+
   private def hasChosenSeed(expression: ExpressionWithRandomSeed): Boolean = {
     val hidden = expression.productElementNames.zip(expression.productIterator).contains(("hideSeed", true))
     val seed = expression.seedExpression
-    !hidden && seed.foldable && Try(seed.eval()).toOption.exists(Seeds.isChosen)
-  }
-
-  /** A function that the optimizer replaces by a value of the moment or of the session. */
-  private def isCurrentLike(expression: Expression): Boolean =
-    expression.containsPattern(CURRENT_LIKE) && !expression.children.exists(_.containsPattern(CURRENT_LIKE))
-
-  /** The optimizer gives casts of the constants 'now', 'today', ... the time of the query. */
-  private def isSpecialDate(cast: Cast): Boolean = {
-    val toTime = cast.dataType match {
-      case DateType | TimestampType | TimestampNTZType => true
-      case _ => false
-    }
-    toTime && cast.child.foldable && cast.child.dataType.isInstanceOf[StringType] &&
-    Try(cast.child.eval()).toOption.flatMap(Option(_)).exists(text => SpecialDates.matches(text.toString))
+    !hidden && seed.foldable && Try(seed.eval()).toOption.exists(RandomSequences.isChosen)
   }
 }

@@ -33,6 +33,9 @@ private[key] object InputState {
 
   final case class Local(rows: Long, bytes: Long, digest: Digest) extends InputState
 
+  /** A function of the moment or of the session that stays the same for a while, such as `current_date()`. */
+  final case class Current(function: String, value: String, digest: Digest) extends InputState
+
   /** Something that is only itself within its application. */
   final case class Session(description: String, digest: Digest) extends InputState
 
@@ -115,6 +118,9 @@ private[key] object InputState {
       case None => Right(Local(count, sink.size, sink.digest()))
     }
   }
+
+  def current(function: String, value: String): Current =
+    Current(function, value, Digest(_.string("current").string(function).string(value)))
 
   def session(description: String, number: Long): Session =
     Session(description, Digest(_.string("session").string(description).long('o', number)))

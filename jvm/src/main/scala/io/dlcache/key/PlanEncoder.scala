@@ -11,22 +11,31 @@ import org.apache.spark.sql.catalyst.plans.logical._
   *
   * The plan is a tree of digests: a node's covers its class, its fields and its children's. What does not change the
   * rows is left out (names of columns, aliases, views, hints, metrics), column references are positions in the
-  * children's output, and operands whose order does not matter are sorted by their digests. Spark's own canonical form
-  * is not used: it sorts by `hashCode`, which is not the same in two JVMs, and reorders sums of floats.
+  * inputs of their operator or in what it declares, and operands whose order does not matter are sorted by their digests.
+  * Spark's own canonical form is not used: it sorts by `hashCode`, which is not the same in two JVMs, and reorders sums of
+  * floats.
   *
-  * The encoding is closed: a plan operator outside [[PlanNodes]], an expression outside Spark's own, or a value that is
-  * not known is recorded as a reason why the key holds only within its application. Such a thing is then told from
-  * others by its identity.
+  * The encoding is closed: a plan operator outside [[PlanNodes]], an expression outside [[KnownExpressions]], a value that
+  * is not known, or a reference that does not resolve is recorded as a reason why the key holds only within its
+  * application. Such a thing is then told from others by its identity.
   *
   * One encoder encodes one plan.
+  *
+  * @param current gives the values of functions of the moment and of the session
   */
-final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
+final private[key] class PlanEncoder(
+    localBytes: Long = InputState.LocalBytes,
+    current: CurrentValues = new CurrentValues(Nil)
+) {
   private val foundReasons = mutable.LinkedHashSet.empty[Reason]
   private val foundInputs = mutable.LinkedHashMap.empty[Digest, InputState]
-  private val foundLayout = mutable.ArrayBuffer.empty[String]
-  private val commonTables = mutable.Map.empty[Long, Digest]
+  private val foundLayout = mutable.ArrayBuffer.empty[() => String]
+  private val commonTables = mutable.Map.empty[Long, (LogicalPlan, Digest)]
   private var loops: List[Long] = Nil
-  private var randomness = false
+  private var spread: PhysicalLayout = PhysicalLayout.Irrelevant
+  private var traceless = false
+  private var instant = false
+  private var python = false
 
   private val values = new ValueEncoder(this)
 
@@ -36,26 +45,68 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
   /** What the plan reads, each once. */
   def inputs: Seq[InputState] = foundInputs.values.toSeq
 
-  /** Whether the rows depend on how they are spread over partitions. */
-  def dependsOnLayout: Boolean = randomness
+  /** What of the spread of rows over partitions the rows depend on. */
+  def dependsOn: PhysicalLayout = spread
 
   /** What in the plan decides how rows are spread over partitions and nothing else. */
-  def layout: Seq[String] = foundLayout.toSeq.sorted
+  def layout: Seq[String] = foundLayout.map(_()).toSeq.sorted
+
+  /** Whether an equal digest means equal rows. If not, something in the plan changes without a trace. */
+  def isRepeatable: Boolean = !traceless && !instant
+
+  /** Whether a Python function takes part. */
+  def usesPython: Boolean = python
 
   def encode(plan: LogicalPlan): Digest = encode(plan, None)
 
-  private[key] def because(reason: Reason): Unit = foundReasons += reason
+  private[key] def because(reason: Reason): Unit = {
+    if (reason.code == Reason.PythonUdf) python = true
+    foundReasons += reason
+  }
 
-  private[key] def dependOnLayout(): Unit = randomness = true
+  /** Something in the plan can have other rows or values each time. */
+  private[key] def becauseTraceless(reason: Reason): Unit = {
+    traceless = true
+    because(reason)
+  }
+
+  private[key] def becauseOfPartitions(what: String): Unit = {
+    spread = PhysicalLayout.OfPlan
+    because(Reason.partitioning(what))
+  }
+
+  /** A sequence of random numbers, which begins anew in each partition.
+    *
+    * @param operator that holds it, if it is no part of a subquery
+    */
+  private[key] def dependOnSequence(what: String, operator: Option[LogicalPlan]): Unit =
+    if (!operator.exists(RandomSequences.followFromSource(_, id => commonTables.get(id).map(_._1))))
+      becauseOfPartitions(s"$what over other operators than projections and filters of one source")
+    else if (spread == PhysicalLayout.Irrelevant) spread = PhysicalLayout.OfSource
+
+  /** The value of `expression`, if it is one of the moment or of the session that lasts. */
+  private[key] def currentValue(expression: Expression): Option[Literal] = current.of(expression).flatMap {
+    case CurrentValues.Lasting(literal) =>
+      val state = InputState.current(expression.sql, literal.sql)
+      foundInputs.getOrElseUpdate(state.digest, state)
+      Some(literal)
+    case CurrentValues.Instant(ofTheClock) =>
+      instant = true
+      val name = s"${expression.prettyName}()"
+      because(if (ofTheClock) Reason.clock(name) else Reason.sessionState(name))
+      None
+  }
 
   /** @param outer the columns that a subquery's outer references are positions in */
   private[key] def encode(plan: LogicalPlan, outer: Option[Scope]): Digest = plan match {
-    case node if PlanNodes.Transparent(PlanNodes.nameOf(node)) => encode(node.children.head, outer)
+    case node if PlanNodes.kindOf(node) == PlanNodes.Transparent => encode(node.children.head, outer)
     case project: Project if isIdentity(project) => encode(project.child, outer)
     case WithCTE(main, definitions) =>
-      definitions.foreach(definition => commonTables(definition.id) = encode(definition.child, outer))
+      definitions.foreach { definition =>
+        commonTables(definition.id) = (definition.child, encode(definition.child, outer))
+      }
       encode(main, outer)
-    case reference: CTERelationRef => commonTables.getOrElse(reference.cteId, node(reference, outer))
+    case reference: CTERelationRef => commonTables.get(reference.cteId).fold(node(reference, outer))(_._2)
     case _ =>
       PlanLeaf.of(plan) match {
         case Some(leaf) => encodeLeaf(plan, leaf)
@@ -81,19 +132,28 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
   private def node(plan: LogicalPlan, outer: Option[Scope]): Digest = {
     val name = PlanNodes.nameOf(plan)
     plan match {
-      case range: Range => foundLayout += s"range ${range.numSlices.getOrElse("")}"
-      case _: Sample => checkSample(plan)
+      case range: Range => foundLayout += (() => s"range ${range.numSlices.getOrElse("")}")
+      case sample: Sample => checkSample(sample, outer)
       case _ => ()
     }
     val kind = PlanNodes.kindOf(plan)
     kind match {
-      case PlanNodes.Relational => ()
+      case PlanNodes.Relational | PlanNodes.Transparent => ()
       case PlanNodes.Typed => because(Reason.typedLambda(name))
       case PlanNodes.Python => because(Reason.pythonUdf(pythonFunction(plan)))
-      case PlanNodes.Unknown => because(Reason.unknownNode(s"the plan operator ${plan.getClass.getName}"))
+      case PlanNodes.Unknown =>
+        val reason = Reason.unknownNode(s"the plan operator ${plan.getClass.getName}")
+        if (plan.children.isEmpty) becauseTraceless(reason) else because(reason)
     }
-    val scope = new Scope(plan.children.flatMap(_.output), outer)
-    val context = ValueEncoder.Context(scope, planOuter = outer, owner = name, explained = kind == PlanNodes.Typed)
+    if (PlanNodes.seesPartitions(plan)) becauseOfPartitions(name)
+    val scope = new Scope(PlanNodes.inputsOf(plan), PlanNodes.declaredBy(plan), outer)
+    val context = ValueEncoder.Context(
+      scope,
+      planOuter = outer,
+      owner = name,
+      operator = Option.when(outer.isEmpty)(plan),
+      explained = kind == PlanNodes.Typed
+    )
     val loop = PlanNodes.loopOf(plan)
     loops = loop.toList ++ loops
     try
@@ -103,11 +163,18 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
         if (kind != PlanNodes.Relational)
           plan.children.foreach(child => sink.string(CanonicalJson(child.schema.json)))
         PlanNodes.fieldsOf(plan).foreach {
-          case PlanNodes.LoopId(id) => sink.long('L', loops.indexOf(id).toLong)
+          case PlanNodes.LoopId(id) => writeLoop(sink, id, name)
           case value => values.write(sink, value, context)
         }
       }
     finally loops = loops.drop(loop.size)
+  }
+
+  private def writeLoop(sink: DigestSink, id: Long, operator: String): Unit = loops.indexOf(id) match {
+    case -1 =>
+      because(Reason.unresolved(operator, s"loop $id"))
+      sink.long('u', id)
+    case depth => sink.long('L', depth.toLong)
   }
 
   private def pythonFunction(plan: LogicalPlan): String =
@@ -115,17 +182,17 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
       .getOrElse(PlanNodes.nameOf(plan))
 
   /** A sample's seed is a number up to Spark 4.0 and optional later. */
-  private def checkSample(plan: LogicalPlan): Unit = {
-    dependOnLayout()
+  private def checkSample(plan: Sample, outer: Option[Scope]): Unit = {
+    dependOnSequence("sample", Option.when(outer.isEmpty)(plan))
     val seed = PlanNodes.field(plan, "seed") match {
       case Some(seed: Option[_]) => seed
       case other => other
     }
-    if (!seed.exists(Seeds.isChosen)) because(Reason.unseeded("sample"))
+    if (!seed.exists(RandomSequences.isChosen)) because(Reason.unseeded("sample"))
   }
 
   private def encodeLeaf(plan: LogicalPlan, leaf: PlanLeaf): Digest = leaf match {
-    case PlanLeaf.Persisted(lineage) => alone(encode(lineage, None))
+    case PlanLeaf.Persisted(lineage, identity) => persisted(lineage, identity)
     case _ =>
       val state = stateOf(plan, leaf)
       foundInputs.getOrElseUpdate(state.digest, state)
@@ -139,25 +206,30 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
       }
   }
 
-  /** A persisted plan was resolved on its own: its common table expressions and loops have numbers of their own. */
-  private def alone(body: => Digest): Digest = {
-    val (tables, open) = (commonTables.toMap, loops)
-    commonTables.clear()
-    loops = Nil
-    try body
-    finally {
-      commonTables.clear()
-      commonTables ++= tables
-      loops = open
-    }
+  /** A persisted plan was resolved on its own: its common table expressions and loops have numbers of their own. What it
+    * has from the clock, the session or the partitions was fixed when its rows were made, which may be long ago.
+    */
+  private def persisted(lineage: LogicalPlan, identity: AnyRef): Digest = {
+    val inner = new PlanEncoder(localBytes, current)
+    val digest = inner.encode(lineage)
+    foundReasons ++= inner.reasons
+    python ||= inner.python
+    traceless ||= inner.traceless
+    val (moments, states) = inner.inputs.partition(_.isInstanceOf[InputState.Current])
+    states.foreach(state => foundInputs.getOrElseUpdate(state.digest, state))
+    val isOfThen = inner.instant || moments.nonEmpty || inner.spread != PhysicalLayout.Irrelevant
+    if (inner.instant || moments.nonEmpty) because(Reason.persistedClock)
+    if (inner.spread == PhysicalLayout.OfSource) because(Reason.partitioning("persisted randomness"))
+    if (isOfThen) Digest(_.part(digest).long('o', ObjectIdentity.of(identity))) else digest
   }
 
   private def stateOf(plan: LogicalPlan, leaf: PlanLeaf): InputState = leaf match {
     case files: PlanLeaf.Files =>
-      files.bucketing.foreach(foundLayout += _)
-      InputState.files(files)
+      val state = InputState.files(files)
+      foundLayout += (() => s"files ${listingOf(files)}")
+      state
     case table: PlanLeaf.VersionedTable =>
-      val context = ValueEncoder.Context(new Scope(Nil, None), None, table.name)
+      val context = ValueEncoder.Context(Scope.empty, None, table.name)
       InputState.table(table, Digest(sink => table.extra.foreach(values.write(sink, _, context))))
     case rows: PlanLeaf.Rows =>
       def byIdentity(reason: Reason): InputState = {
@@ -166,45 +238,21 @@ final private[key] class PlanEncoder(localBytes: Long = InputState.LocalBytes) {
       }
       InputState.local(rows, plan.output.map(_.dataType), localBytes).fold(byIdentity, identity)
     case list: PlanLeaf.PythonList =>
-      foundLayout += s"python list ${list.slices}"
+      foundLayout += (() => s"python list ${list.slices}")
       InputState.python(list, plan.output.map(_.dataType), localBytes).getOrElse(stateOf(plan, list.rdd))
     case list: PlanLeaf.ArrowList =>
-      foundLayout += s"arrow batches ${list.content.batches.length}"
+      foundLayout += (() => s"arrow batches ${list.content.batches.length}")
       InputState.arrow(list, plan.output.map(_.dataType), localBytes).getOrElse(stateOf(plan, list.rdd))
     case PlanLeaf.Distributed(id, description) =>
       because(Reason.rdd(description))
       InputState.session(s"RDD $description", id.toLong)
     case PlanLeaf.Unversioned(description, identity) =>
-      because(Reason.unversioned(description))
+      becauseTraceless(Reason.unversioned(description))
       InputState.session(description, ObjectIdentity.of(identity))
-    case PlanLeaf.Persisted(_) => throw new IllegalStateException("a persisted plan is encoded as its lineage")
+    case _: PlanLeaf.Persisted => throw new IllegalStateException("a persisted plan is encoded as its lineage")
   }
-}
 
-/** The columns that a plan node's expressions refer to, by position. */
-final private[key] class Scope(input: Seq[Attribute], val outer: Option[Scope]) {
-  private lazy val ordinals: Map[ExprId, Int] =
-    input.iterator.zipWithIndex.map { case (column, i) => column.exprId -> i }.toSeq.reverse.toMap
-  private val produced = mutable.Map.empty[ExprId, Int]
-
-  def ordinalOf(id: ExprId): Option[Int] = ordinals.get(id)
-
-  /** The number of a column that the node itself makes, in order of appearance. */
-  def producedOrdinalOf(id: ExprId): Int = produced.getOrElseUpdate(id, produced.size)
-
-  /** This scope and those around it, innermost first. */
-  def chain: Iterator[Scope] = Iterator.iterate(Option(this))(_.flatMap(_.outer)).takeWhile(_.isDefined).flatten
-}
-
-private[key] object Seeds {
-
-  /** Whether a person chose the seed. DataFrame functions without a seed put a random 63 or 64-bit number into the plan,
-    * where it looks like any other literal; one of 32 bits is taken for chosen. A wrong guess is harmless: the seed
-    * is part of the key either way.
-    */
-  def isChosen(seed: Any): Boolean = seed match {
-    case _: Int | _: Short | _: Byte => true
-    case seed: Long => seed >= Int.MinValue.toLong && seed <= 0xffffffffL
-    case _ => false
-  }
+  /** The order in which files are listed decides which of equal size are read together. */
+  private def listingOf(files: PlanLeaf.Files): String =
+    Digest(sink => files.partitions().foreach(_.files.foreach(file => sink.string(file.path)))).hex
 }

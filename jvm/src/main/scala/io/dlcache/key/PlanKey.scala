@@ -1,7 +1,9 @@
 package io.dlcache.key
 
+import java.util.UUID
+
 import com.fasterxml.jackson.databind.JsonNode
-import io.dlcache.spark.PlanLeaf
+import io.dlcache.spark.{ApplicationIdentity, PlanLeaf, Sessions}
 import org.apache.spark.sql.{DataFrame, SparkSession}
 import org.apache.spark.sql.catalyst.util.removeInternalMetadata
 import org.apache.spark.sql.internal.SQLConf
@@ -11,13 +13,15 @@ import org.apache.spark.sql.internal.SQLConf
   * @param scope `durable`, `session` or `user`
   * @param digest 64 hexadecimal digits
   * @param applicationId the Spark application that a session key belongs to
-  * @param tables the states of the tables in the plan that report one
+  * @param tables the states of the tables in the plan that report one, and of the day and the like
+  * @param isRepeatable whether the key of the same rows is the same again; if not, it never hits
   */
 final private[dlcache] class PlanKey private (
     val scope: String,
     val digest: String,
     val applicationId: Option[String],
     val tables: Seq[String],
+    val isRepeatable: Boolean,
     explain: () => JsonNode
 ) {
 
@@ -31,7 +35,7 @@ private[dlcache] object PlanKey {
   val User = "user"
 
   /** Raised when the encoding of plans changes. */
-  val EncoderVersion = 1
+  val EncoderVersion = 2
 
   /** Of the dataset, docs/format.md: other bytes are another dataset. */
   val FormatVersion = 1
@@ -50,14 +54,11 @@ private[dlcache] object PlanKey {
   }
 
   private def ofPlan(session: SparkSession, data: DataFrame, options: Map[String, String]): PlanKey = {
-    val encoder = new PlanEncoder
+    val encoder = new PlanEncoder(current = new CurrentValues(Sessions.currentValueRules(data)))
     val plan = encoder.encode(PlanLeaf.executed(data))
     val scope = if (encoder.reasons.isEmpty) Durable else Session
-    val application = Option.when(scope == Session)(session.sparkContext.applicationId)
-    val layout =
-      if (encoder.dependsOnLayout)
-        SemanticConfs.layoutOf(session) ++ encoder.layout.zipWithIndex.map { case (fact, i) => s"plan.$i" -> fact }
-      else Map.empty[String, String]
+    val application = Option.when(scope == Session)(ApplicationIdentity.of(session.sparkContext))
+    val layout = layoutOf(encoder, session, data)
     val parts = Explanation.Parts(
       scope,
       majorMinor(session.version),
@@ -65,7 +66,8 @@ private[dlcache] object PlanKey {
       plan = Some(data.queryExecution.analyzed),
       schema = schemaOf(data),
       encoder.inputs,
-      SemanticConfs.of(session),
+      SemanticConfs.of(session) ++
+        (if (encoder.usesPython) PhysicalLayout.pythonSettings(session) else Map.empty[String, String]),
       layout,
       options,
       encoder.reasons
@@ -75,15 +77,23 @@ private[dlcache] object PlanKey {
       sink.string(application.getOrElse("")).part(plan)
       InputState.writeMap(sink, parts.confs)
       InputState.writeMap(sink, layout)
+      if (!encoder.isRepeatable) sink.string(UUID.randomUUID().toString)
     }
     new PlanKey(
       scope,
       digest.hex,
       application,
-      encoder.inputs.collect { case table: InputState.Table => table.digest.hex },
+      encoder.inputs.collect { case state @ (_: InputState.Table | _: InputState.Current) => state.digest.hex },
+      encoder.isRepeatable,
       explain(parts)
     )
   }
+
+  private def layoutOf(encoder: PlanEncoder, session: SparkSession, data: DataFrame): Map[String, String] =
+    PhysicalLayout.of(encoder.dependsOn, session, data) ++ (
+      if (encoder.dependsOn == PhysicalLayout.Irrelevant) Nil
+      else encoder.layout.zipWithIndex.map { case (fact, i) => s"plan.$i" -> fact }
+    )
 
   private def ofUser(session: SparkSession, data: DataFrame, options: Map[String, String], key: String): PlanKey = {
     val parts = Explanation.Parts(
@@ -98,7 +108,14 @@ private[dlcache] object PlanKey {
       options,
       reasons = Nil
     )
-    new PlanKey(User, Digest(sink => writeHead(sink, parts).string(key)).hex, None, tables = Nil, explain(parts))
+    new PlanKey(
+      User,
+      Digest(sink => writeHead(sink, parts).string(key)).hex,
+      None,
+      Nil,
+      isRepeatable = true,
+      explain(parts)
+    )
   }
 
   /** What all keys are made of. A user's key is the user's promise about the rows, so Spark's version is not in it. */

@@ -1,8 +1,10 @@
 package io.dlcache.key
 
-import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
+import io.dlcache.spark.SparkClasses
+import org.apache.spark.sql.catalyst.expressions.{Attribute, AttributeSet}
+import org.apache.spark.sql.catalyst.plans.logical.{LateralJoin, LogicalPlan}
 
-/** The plan operators that are known, by name, and how each counts. */
+/** The plan operators that are known, by class, and how each counts. */
 private[key] object PlanNodes {
 
   sealed trait Kind
@@ -20,11 +22,17 @@ private[key] object PlanNodes {
   /** A field that names a recursive query, whose number is new in each analysis. */
   final case class LoopId(id: Long)
 
+  /** The operator's rows are its child's. */
+  case object Transparent extends Kind
+
   private val Logical = "org.apache.spark.sql.catalyst.plans.logical."
 
-  /** Operators whose rows are their child's. */
-  val Transparent: Set[String] =
-    Set("SubqueryAlias", "View", "ResolvedHint", "CollectMetrics", "SQLFunctionNode", "ReturnAnswer", "LimitAll")
+  /** The body of a SQL function, which Spark has in two packages. */
+  private val SqlFunctionNodes =
+    Set(Logical + "SQLFunctionNode", "org.apache.spark.sql.catalyst.analysis.SQLFunctionNode")
+
+  private val transparent: Set[String] =
+    Set("SubqueryAlias", "View", "ResolvedHint", "CollectMetrics", "ReturnAnswer", "LimitAll")
 
   private val relational: Set[String] = Set(
     "Aggregate",
@@ -83,6 +91,9 @@ private[key] object PlanNodes {
     "PythonMapInArrow"
   )
 
+  /** Operators whose function gets the rows of a partition. What a function of Python gets, its expression says. */
+  private val partitioned: Set[String] = Set("MapPartitions", "MapPartitionsInR", "MapPartitionsInRWithArrow")
+
   /** Fields that say how, not what, by operator. */
   private val unimportant: Map[String, Set[String]] = Map("Range" -> Set("numSlices", "output"))
 
@@ -90,12 +101,18 @@ private[key] object PlanNodes {
 
   def kindOf(plan: LogicalPlan): Kind = {
     val name = nameOf(plan)
-    if (plan.getClass.getName != Logical + name) Unknown
+    val className = plan.getClass.getName
+    if (!SparkClasses.isSparks(plan.getClass)) Unknown
+    else if (SqlFunctionNodes(className)) Transparent
+    else if (className != Logical + name) Unknown
+    else if (transparent(name)) Transparent
     else if (relational(name)) Relational
     else if (typed(name)) Typed
     else if (python(name)) Python
     else Unknown
   }
+
+  def seesPartitions(plan: LogicalPlan): Boolean = partitioned(nameOf(plan))
 
   /** The number of the recursive query that `plan` is the definition of. */
   def loopOf(plan: LogicalPlan): Option[Long] = nameOf(plan) match {
@@ -111,6 +128,24 @@ private[key] object PlanNodes {
       case ("loopId", id: Long) if name == "UnionLoopRef" => LoopId(id)
       case (field, value) if !left(field) => value
     }
+  }
+
+  /** The columns that the operator's expressions can refer to: its children's, and those of a lateral join's right side. */
+  def inputsOf(plan: LogicalPlan): Seq[Attribute] = plan match {
+    case join: LateralJoin => join.left.output ++ join.right.plan.output
+    case _ => plan.children.flatMap(_.output)
+  }
+
+  /** The columns that the operator makes itself and holds as fields, such as the output of a generator, in order. */
+  def declaredBy(plan: LogicalPlan): Seq[Attribute] = {
+    val made = plan.outputSet -- AttributeSet(inputsOf(plan))
+    def attributes(value: Any): Iterator[Attribute] = value match {
+      case column: Attribute => Iterator(column).filter(made.contains)
+      case values: Iterable[_] => values.iterator.flatMap(attributes)
+      case Some(value) => attributes(value)
+      case _ => Iterator.empty
+    }
+    plan.productIterator.flatMap(attributes).toSeq.distinctBy(_.exprId)
   }
 
   def field(plan: LogicalPlan, name: String): Option[Any] =

@@ -58,21 +58,6 @@ private[key] object SemanticConfs {
   /** Configurations of this prefix restore an older behaviour: they count where they differ from their default. */
   private val Legacy = "spark.sql.legacy."
 
-  /** What decides how rows are spread over partitions. It counts only for plans with seeded randomness: a seeded
-    * expression gives each partition its own sequence.
-    */
-  private[key] val LayoutNames: Seq[String] = Seq(
-    "spark.sql.adaptive.advisoryPartitionSizeInBytes",
-    "spark.sql.adaptive.coalescePartitions.enabled",
-    "spark.sql.adaptive.enabled",
-    "spark.sql.files.maxPartitionBytes",
-    "spark.sql.files.maxPartitionNum",
-    "spark.sql.files.minPartitionNum",
-    "spark.sql.files.openCostInBytes",
-    "spark.sql.leafNodeDefaultParallelism",
-    "spark.sql.shuffle.partitions"
-  )
-
   def of(session: SparkSession): Map[String, String] = {
     val defaults = new SQLConf
     val legacy = session.conf.getAll.filter { case (name, value) =>
@@ -80,9 +65,6 @@ private[key] object SemanticConfs {
     }
     valuesOf(session, Names) ++ legacy
   }
-
-  def layoutOf(session: SparkSession): Map[String, String] =
-    valuesOf(session, LayoutNames) + ("spark.default.parallelism" -> session.sparkContext.defaultParallelism.toString)
 
   private def valuesOf(session: SparkSession, names: Seq[String]): Map[String, String] =
     names.flatMap(name => session.conf.getOption(name).filter(_ != null).map(name -> _)).toMap

@@ -3,7 +3,7 @@ package io.dlcache.key
 import java.time.ZoneId
 
 import io.dlcache.key.ValueEncoder.{Bytes, Context}
-import io.dlcache.spark.PythonRows
+import io.dlcache.spark.{PythonRows, SparkClasses}
 import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.catalyst.expressions.{CommonExpressionId, ExprId, Expression}
@@ -39,7 +39,8 @@ final private[key] class ValueEncoder(plans: PlanEncoder) {
     case zone: ZoneId => sink.string(zone.getId)
     case constant: Enumeration#Value => sink.string(constant.getClass.getName).string(constant.toString)
     case constant: java.lang.Enum[_] => sink.string(constant.getDeclaringClass.getName).string(constant.name)
-    case kind: Class[_] if isPlatform(kind.getName) => sink.string(kind.getName)
+    // Not a class that a user wrote, whose code may change under its name.
+    case kind: Class[_] if SparkClasses.isPlatform(kind) => sink.string(kind.getName)
     case _: ArrayData | _: MapData => unknown(sink, value, context)
     case null | _: Boolean | _: Byte | _: Short | _: Int | _: Long | _: Float | _: Double | _: UTF8String |
         _: Array[Byte] | _: Decimal | _: CalendarInterval =>
@@ -50,7 +51,7 @@ final private[key] class ValueEncoder(plans: PlanEncoder) {
       sink.long('R', rdd.id.toLong)
     case broadcast: Broadcast[_] => sink.long('R', broadcast.id)
     case function: Product if isPythonFunction(function) => writePythonFunction(sink, function, context)
-    case product: Product if isPlain(product) =>
+    case product: Product if KnownValues.contains(product.getClass) =>
       sink.string(product.getClass.getName)
       writeAll(sink, 'p', product.productIterator.toSeq, context)
     case other => unknown(sink, other, context)
@@ -67,18 +68,10 @@ final private[key] class ValueEncoder(plans: PlanEncoder) {
     digests.foreach(sink.part)
   }
 
-  private def nameOf(dataType: DataType): String = dataType match {
+  def nameOf(dataType: DataType): String = dataType match {
     case objects: ObjectType => s"object ${objects.cls.getName}"
     case other => CanonicalJson(other.json)
   }
-
-  /** Not a class that a user wrote, whose code may change under its name. */
-  private def isPlatform(name: String): Boolean =
-    !name.contains('.') || Seq("java.", "scala.", "org.apache.spark.").exists(name.startsWith)
-
-  /** Case classes and objects of Spark's catalyst and of Scala (tuples, Either): their fields are all there is to them. */
-  private def isPlain(product: Product): Boolean =
-    Seq("org.apache.spark.sql.catalyst.", "scala.").exists(product.getClass.getName.startsWith)
 
   private def isPythonFunction(value: Any): Boolean =
     value.getClass.getName == "org.apache.spark.api.python.SimplePythonFunction"
@@ -110,6 +103,7 @@ private[key] object ValueEncoder {
     * @param scope the columns that expressions refer to
     * @param planOuter what a plan that is met here sees as its outer scope: a child's is its parent's, a subquery's is `scope`
     * @param owner the operator or function, for messages
+    * @param operator the operator around, if it is no part of a subquery
     * @param lambdas the variables of the lambda functions around, innermost first
     * @param common expressions that are computed once and used several times
     * @param explained whether there is a reason already why what is met here is not durable
@@ -118,6 +112,7 @@ private[key] object ValueEncoder {
       scope: Scope,
       planOuter: Option[Scope],
       owner: String,
+      operator: Option[LogicalPlan] = None,
       lambdas: List[Seq[ExprId]] = Nil,
       common: Map[CommonExpressionId, Digest] = Map.empty,
       explained: Boolean = false

@@ -7,6 +7,7 @@ import scala.jdk.CollectionConverters._
 
 import io.dlcache.error.DlcacheException
 import io.dlcache.manifest.DatasetStore
+import io.dlcache.spark.ApplicationIdentity
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileSystem, Path}
 import org.apache.hadoop.util.ShutdownHookManager
@@ -31,7 +32,7 @@ private[dlcache] object SessionDatasets extends Logging {
   /** @param dataset written under a session key of the application of `context` */
   def record(context: SparkContext, dataset: Path, conf: Configuration): Unit = {
     hook
-    val application = context.applicationId
+    val application = ApplicationIdentity.of(context)
     val own = datasets.computeIfAbsent(
       application,
       _ => {

@@ -7,7 +7,13 @@ import org.apache.spark.sql.DataFrame
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.catalog.HiveTableRelation
 import org.apache.spark.sql.catalyst.expressions.Attribute
-import org.apache.spark.sql.catalyst.plans.logical.{CommandResult, LocalRelation, LogicalPlan, Transpose}
+import org.apache.spark.sql.catalyst.plans.logical.{
+  CollectMetrics,
+  CommandResult,
+  LocalRelation,
+  LogicalPlan,
+  Transpose
+}
 import org.apache.spark.sql.connector.catalog.Table
 import org.apache.spark.sql.execution.{ExternalRDD, LogicalRDD}
 import org.apache.spark.sql.execution.columnar.InMemoryRelation
@@ -64,8 +70,8 @@ private[dlcache] object PlanLeaf {
   /** As `PythonList`, of Arrow's batches. */
   final case class ArrowList(content: ArrowRows.Batches, rdd: Distributed) extends PlanLeaf
 
-  /** A persisted plan: what is read is what `lineage` gave when it was persisted. */
-  final case class Persisted(lineage: LogicalPlan) extends PlanLeaf
+  /** A persisted plan: what is read is what `lineage` gave when it was persisted; `identity` is these rows. */
+  final case class Persisted(lineage: LogicalPlan, identity: AnyRef) extends PlanLeaf
 
   /** An RDD. */
   final case class Distributed(id: Int, description: String) extends PlanLeaf
@@ -81,6 +87,10 @@ private[dlcache] object PlanLeaf {
     */
   def executed(data: DataFrame): LogicalPlan = data.alias("data").queryExecution.withCachedData
 
+  /** The names of the metrics that a write of `data` would observe. Those of persisted rows came when they were persisted. */
+  def observations(data: DataFrame): Seq[String] =
+    executed(data).collectWithSubqueries { case observed: CollectMetrics => observed.name }
+
   /** The leaf that `plan` is, if it is one that reads something. */
   def of(plan: LogicalPlan): Option[PlanLeaf] = plan match {
     case local: LocalRelation => Some(Rows(local.data))
@@ -88,7 +98,7 @@ private[dlcache] object PlanLeaf {
     case transposed: Transpose => Some(Rows(transposed.data))
     case relation: LogicalRelation => Some(v1(relation))
     case relation: DataSourceV2Relation => Some(v2(relation))
-    case memory: InMemoryRelation => Some(Persisted(memory.cacheBuilder.logicalPlan))
+    case memory: InMemoryRelation => Some(Persisted(memory.cacheBuilder.logicalPlan, memory.cacheBuilder))
     case rdd: LogicalRDD =>
       val distributed = Distributed(rdd.rdd.id, describe(rdd.output))
       val list = PythonRows.of(rdd.rdd).map(PythonList(_, rdd.rdd.getNumPartitions, distributed))

@@ -1,7 +1,10 @@
 package io.dlcache.spark
 
 import org.apache.hadoop.conf.Configuration
-import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.{DataFrame, SparkSession}
+import org.apache.spark.sql.catalyst.optimizer.ReplaceCurrentLike
+import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
+import org.apache.spark.sql.catalyst.rules.Rule
 
 /** What the connector asks of a session. */
 private[dlcache] object Sessions {
@@ -12,6 +15,10 @@ private[dlcache] object Sessions {
     session.conf.getAll.foreach { case (name, value) => if (value != null) conf.set(name, value) }
     conf
   }
+
+  /** The optimizer's rules that put the session's current user, catalog and database into a plan of `data`. */
+  def currentValueRules(data: DataFrame): Seq[Rule[LogicalPlan]] =
+    Seq(ReplaceCurrentLike(data.queryExecution.sparkSession.sessionState.catalogManager))
 
   /** Whether names that differ by case only are different names. */
   def isCaseSensitive(session: SparkSession): Boolean = session.conf.get("spark.sql.caseSensitive").toBoolean

@@ -40,9 +40,9 @@ class EncodingSuite extends KeySuite with ScalaCheckPropertyChecks {
   }
 
   test("seeds that a person chose are told from random ones") {
-    Seq[Any](0, 42, -1, 42L, 0xffffffffL, Int.MinValue.toLong).foreach(seed => assert(Seeds.isChosen(seed), s"$seed"))
+    Seq[Any](0, 42, -1, 42L, 0xffffffffL, Int.MinValue.toLong).foreach(seed => assert(RandomSequences.isChosen(seed), s"$seed"))
     Seq[Any](0x100000000L, Long.MaxValue, Long.MinValue, null, "7").foreach(seed =>
-      assert(!Seeds.isChosen(seed), s"$seed")
+      assert(!RandomSequences.isChosen(seed), s"$seed")
     )
   }
 
@@ -69,11 +69,7 @@ class EncodingSuite extends KeySuite with ScalaCheckPropertyChecks {
   }
 
   test("the configurations that count are known to Spark, by these names") {
-    val optional =
-      Set("spark.sql.files.maxPartitionNum", "spark.sql.files.minPartitionNum", "spark.sql.leafNodeDefaultParallelism")
-    val unknown = (SemanticConfs.Names ++ SemanticConfs.LayoutNames).filterNot { name =>
-      optional(name) || spark.conf.getOption(name).isDefined
-    }
+    val unknown = SemanticConfs.Names.filterNot(spark.conf.getOption(_).isDefined)
     // Older versions of Spark know fewer of them.
     assert(unknown.isEmpty || spark.version < "4.2", unknown)
     assert(SemanticConfs.Names == SemanticConfs.Names.distinct.sorted)

@@ -5,6 +5,7 @@ import java.util.Comparator
 
 import scala.jdk.CollectionConverters._
 
+import io.dlcache.spark.ApplicationIdentity
 import org.apache.spark.sql.{DataFrame, SparkSession}
 import org.scalatest.BeforeAndAfterAll
 import org.scalatest.funsuite.AnyFunSuite
@@ -36,7 +37,7 @@ abstract class KeySuite extends AnyFunSuite with BeforeAndAfterAll {
   protected def sessionBecause(data: DataFrame): Set[String] = {
     val key = keyOf(data)
     assert(key.scope == PlanKey.Session)
-    assert(key.applicationId.contains(spark.sparkContext.applicationId))
+    assert(key.applicationId.contains(ApplicationIdentity.of(spark.sparkContext)))
     key.explanation.get("reasons").elements().asScala.map(_.get("code").asText()).toSet
   }
 

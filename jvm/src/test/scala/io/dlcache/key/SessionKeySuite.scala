@@ -3,6 +3,7 @@ package io.dlcache.key
 import java.nio.file.{Files, Path}
 import java.nio.file.attribute.FileTime
 
+import io.dlcache.spark.ApplicationIdentity
 import org.apache.spark.sql.{DataFrame, KeyTestAccess, Row}
 import org.apache.spark.sql.expressions.Aggregator
 import org.apache.spark.sql.Encoders
@@ -86,58 +87,6 @@ class SessionKeySuite extends KeySuite {
     assert(digest(once) == digest(once))
   }
 
-  test("durable: randomness with a seed") {
-    assert(durable(read().select(rand(7).as("a"))) == durable(read().select(rand(7).as("a"))))
-    assert(durable(read().select(rand(7).as("a"))) != durable(read().select(rand(8).as("a"))))
-    assert(durable(spark.sql("select rand(7) a")) == durable(spark.sql("select rand(7) a")))
-    assert(durable(read().sample(0.5, 7)) == durable(read().sample(0.5, 7)))
-    assert(durable(read().sample(0.5, 7)) != durable(read().sample(0.5, 8)))
-    def split(i: Int) = read().randomSplit(Array(0.8, 0.2), 7)(i)
-    assert(durable(split(0)) == durable(split(0)))
-    assert(durable(split(0)) != durable(split(1)))
-  }
-
-  test("durable: what decides the partitions counts for seeded randomness, and only there") {
-    def key(seeded: Boolean) = if (seeded) durable(read().sample(0.5, 7)) else durable(read())
-    Seq(true, false).foreach { seeded =>
-      val before = key(seeded)
-      val after = withConf("spark.sql.files.maxPartitionBytes" -> "1m")(key(seeded))
-      assert((after != before) == seeded)
-    }
-    assert(durable(spark.range(0, 9, 1, 2).sample(0.5, 7).toDF()) != durable(spark.range(0, 9, 1, 3).sample(
-      0.5,
-      7
-    ).toDF()))
-  }
-
-  test("session: the clock") {
-    Seq(
-      "current_timestamp()",
-      "current_date()",
-      "now()",
-      "localtimestamp()",
-      "unix_timestamp()",
-      "cast('now' as timestamp)",
-      "cast(' Tomorrow' as date)"
-    ).foreach(sql => assert(sessionBecause(spark.sql(s"select $sql a")) == Set("clock"), sql))
-    val stamped = read().withColumn("at", current_timestamp())
-    assert(digest(stamped) == digest(stamped))
-    durable(spark.sql("select cast('2024-01-01' as date) a"))
-    durable(spark.sql("select to_date(s, 'yyyy') a from values ('now') v(s)"))
-  }
-
-  test("session: the user and the current catalog") {
-    Seq("current_user()", "session_user()", "current_database()", "current_schema()", "current_catalog()")
-      .foreach(sql => assert(sessionBecause(spark.sql(s"select $sql a")) == Set("session-state"), sql))
-  }
-
-  test("session: where a row was read") {
-    Seq("input_file_name()", "spark_partition_id()", "monotonically_increasing_id()", "input_file_block_start()")
-      .foreach(sql => assert(sessionBecause(read().selectExpr(s"$sql a")) == Set("nondeterministic"), sql))
-    assert(sessionBecause(spark.sql("select reflect('java.lang.Math', 'abs', -1) a")) == Set("nondeterministic"))
-    durable(read().select("_metadata.file_path"))
-  }
-
   test("session: inside subqueries, common table expressions and views too") {
     read().withColumn("at", current_timestamp()).createOrReplaceTempView("stamped")
     read().createOrReplaceTempView("t")
@@ -152,14 +101,40 @@ class SessionKeySuite extends KeySuite {
   test("session: all reasons are collected") {
     val plus = udf((x: Long) => x + 1)
     val mixed = read().select(plus(col("id")), current_timestamp(), rand(), monotonically_increasing_id())
-    assert(sessionBecause(mixed) == Set("scala-udf", "clock", "unseeded-randomness", "nondeterministic"))
+    assert(sessionBecause(mixed) == Set("scala-udf", "clock", "unseeded-randomness", "partitioning"))
   }
 
-  test("session: a source that reports no state") {
+  test("never a hit: a source that reports no state, unless the user names its rows") {
     val relation = spark.read.format(classOf[ConstantSource].getName).load()
-    assert(sessionBecause(relation) == Set("unversioned-input"))
-    assert(digest(relation) == digest(relation))
-    assert(digest(relation) != digest(spark.read.format(classOf[ConstantSource].getName).load()))
+    relation.createOrReplaceTempView("stateless")
+    val queries = Seq(
+      () => relation,
+      () => spark.table("stateless"),
+      () => read().join(relation, col("id") === col("a")),
+      () => read().filter("id in (select a from stateless)")
+    )
+    queries.foreach { query =>
+      val (first, second) = (keyOf(query()), keyOf(query()))
+      assert(sessionBecause(query()) == Set("unversioned-input"))
+      assert(first.digest != second.digest && !first.isRepeatable)
+      assert(reasons(first).exists(_.contains("never a hit. Give key=")))
+    }
+    assert(PlanKey.of(relation, Map.empty, Some("k")).digest == PlanKey.of(relation, Map.empty, Some("k")).digest)
+    val persisted = relation.filter("a > 0").persist()
+    try assert(!keyOf(persisted).isRepeatable)
+    finally persisted.unpersist(blocking = true)
+  }
+
+  test("never a hit: reflection, functions that are declared nondeterministic, a file that a function reads") {
+    read().createOrReplaceTempView("t")
+    val random = udf((x: Long) => x + 1).asNondeterministic()
+    val queries = Seq(
+      spark.sql("select reflect('java.lang.System', 'nanoTime') a"),
+      spark.sql("select java_method('java.lang.System', 'nanoTime') a"),
+      read().select(random(col("id"))),
+      spark.sql("select from_xml(s, 'a int', map('rowValidationXSDPath', '/x.xsd')) a from t")
+    )
+    queries.foreach(query => assert(!keyOf(query).isRepeatable && digest(query) != digest(query)))
   }
 
   test("persisted input: durable where its lineage is") {
@@ -172,9 +147,6 @@ class SessionKeySuite extends KeySuite {
       assert(durable(read().filter("id > 2")) == before)
       assert(durable(read().filter("id > 2").select("k")) == durable(data.select("k")))
     } finally data.unpersist(blocking = true)
-    val stamped = read().withColumn("at", current_timestamp()).persist()
-    try assert(sessionBecause(stamped) == Set("clock"))
-    finally stamped.unpersist(blocking = true)
   }
 
   test("persisted input: the key is of the rows that Spark would give, not of the files that lie there now") {
@@ -242,9 +214,13 @@ class SessionKeySuite extends KeySuite {
     assert(!first.explanation.has("inputs"))
   }
 
-  test("the digest of a session key depends on the application") {
-    val key = keyOf(read().withColumn("at", current_timestamp()))
-    assert(key.applicationId.contains(spark.sparkContext.applicationId))
+  test("a session key belongs to its SparkContext, whose id no other has") {
+    val plus = udf((x: Long) => x + 1)
+    val key = keyOf(read().select(plus(col("id"))))
+    val id = key.applicationId.get
+    assert(id.startsWith(spark.sparkContext.applicationId + "/"))
+    assert(id.drop(spark.sparkContext.applicationId.length + 1).matches("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"))
+    assert(ApplicationIdentity.of(spark.sparkContext) == id)
     assert(key.digest.matches("[0-9a-f]{64}"))
   }
 }

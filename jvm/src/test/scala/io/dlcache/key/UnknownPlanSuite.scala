@@ -42,7 +42,7 @@ class UnknownPlanSuite extends KeySuite {
     val encoder = new PlanEncoder
     val literal = Literal.create(new Object, org.apache.spark.sql.types.ObjectType(classOf[Object]))
     val values = new ValueEncoder(encoder)
-    Digest(values.write(_, literal, ValueEncoder.Context(new Scope(Nil, None), None, "test")))
+    Digest(values.write(_, literal, ValueEncoder.Context(Scope.empty, None, "test")))
     assert(encoder.reasons.map(_.code) == Seq("unknown-value"))
   }
 }

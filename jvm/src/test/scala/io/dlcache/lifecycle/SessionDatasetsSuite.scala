@@ -2,7 +2,7 @@ package io.dlcache.lifecycle
 
 import io.dlcache.WriteTest
 import org.apache.hadoop.fs.Path
-import io.dlcache.spark.Sessions
+import io.dlcache.spark.{ApplicationIdentity, Sessions}
 import org.scalatest.funsuite.AnyFunSuite
 
 class SessionDatasetsSuite extends AnyFunSuite with WriteTest {
@@ -17,7 +17,7 @@ class SessionDatasetsSuite extends AnyFunSuite with WriteTest {
   }
 
   test("at the end of an application its own datasets go, and nothing else") {
-    val application = spark.sparkContext.applicationId
+    val application = ApplicationIdentity.of(spark.sparkContext)
     val (own, durable, ofAnother, foreign) = (newPath(), newPath(), newPath(), newPath())
     publish(own, "session", Some(application))
     publish(durable, "durable", None)

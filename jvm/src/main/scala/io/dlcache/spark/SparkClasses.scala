@@ -1,0 +1,45 @@
+package io.dlcache.spark
+
+import java.net.URL
+
+import scala.util.Try
+
+import org.apache.spark.{SparkContext, SparkException}
+import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
+import org.apache.spark.sql.execution.datasources.LogicalRelation
+import org.apache.spark.sql.types.DataType
+import org.apache.spark.unsafe.types.UTF8String
+
+/** Which classes are Spark's own. A package is no proof: a third party can put a class into any package of Spark. The jar
+  * that a class was loaded from is.
+  */
+private[dlcache] object SparkClasses {
+
+  private val jars: Set[URL] =
+    Seq(
+      classOf[LogicalPlan],
+      classOf[LogicalRelation],
+      classOf[DataType],
+      classOf[SparkContext],
+      classOf[SparkException],
+      classOf[UTF8String]
+    ).flatMap(jarOf(_)).toSet
+
+  private val scalaLibrary: Option[URL] = jarOf(classOf[Option[_]])
+
+  /** Whether `kind` was loaded from one of Spark's jars. */
+  def isSparks(kind: Class[_]): Boolean = jarOf(kind).exists(jars)
+
+  /** Whether `kind` was loaded from Spark's jars, Scala's library or the JDK. */
+  def isPlatform(kind: Class[_]): Boolean =
+    if (kind.isArray) isPlatform(kind.getComponentType)
+    else kind.isPrimitive || isJdks(kind) || isSparks(kind) || isScalas(kind)
+
+  def isScalas(kind: Class[_]): Boolean = scalaLibrary.exists(jarOf(kind).contains(_))
+
+  private def isJdks(kind: Class[_]): Boolean =
+    kind.getModule.isNamed && Option(kind.getModule.getName).exists(_.startsWith("java."))
+
+  private def jarOf(kind: Class[_]): Option[URL] =
+    Try(Option(kind.getProtectionDomain.getCodeSource).flatMap(source => Option(source.getLocation))).toOption.flatten
+}
