@@ -20,6 +20,7 @@ final private[key] class CurrentValues(sessionRules: Seq[Rule[LogicalPlan]]) {
 
   /** None if `expression` itself, not its children, is no such thing. */
   def of(expression: Expression): Option[Current] = expression match {
+    case _: PlanExpression[_] => None
     case date: CurrentDate => Some(lasting(date, Seq(ComputeCurrentTime)))
     case zone: CurrentTimeZone => Some(lasting(zone, rules))
     case other if isCurrentLike(other) =>

@@ -82,7 +82,7 @@ private[key] object KnownExpressions {
       |TupleIntersectionDouble TupleIntersectionInteger TupleIntersectionThetaDouble TupleIntersectionThetaInteger
       |TupleSketchEstimateDouble TupleSketchEstimateInteger TupleSketchSummaryDouble TupleSketchSummaryInteger
       |TupleSketchThetaDouble TupleSketchThetaInteger TupleUnionDouble TupleUnionInteger TupleUnionThetaDouble
-      |TupleUnionThetaInteger TypeOf UnBase64 UnaryMinus UnaryPositive UnboundedFollowing$ UnboundedPreceding$
+      |TupleUnionThetaInteger TypeOf TypedNullLiteral UnBase64 UnaryMinus UnaryPositive UnboundedFollowing$ UnboundedPreceding$
       |Unhex UnixDate UnixMicros UnixMillis UnixSeconds UnixTimestamp UnscaledValue UnspecifiedFrame$ UpCast
       |UpdateFields Upper UrlDecode UrlEncode ValidateUTF8 VectorAvg VectorCosineSimilarity VectorInnerProduct
       |VectorL2Distance VectorNorm VectorNormalize VectorSum WeekDay WeekOfYear WidthBucket WindowExpression

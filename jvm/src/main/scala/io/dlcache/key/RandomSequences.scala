@@ -35,12 +35,17 @@ private[key] object RandomSequences {
 
   private def isNarrow(plan: LogicalPlan): Boolean = {
     val isKnown = plan match {
-      case _: Project | _: Filter | _: Sample => true
+      case _: Project | _: Filter => true
+      case sample: Sample => isByRow(sample)
       case sort: Sort => !sort.global
       case _ => false
     }
     isKnown && !plan.expressions.exists(_.exists(_.isInstanceOf[PlanExpression[_]]))
   }
+
+  /** Not one that takes whole blocks of a source, which came with Spark 4.2. */
+  private def isByRow(sample: Sample): Boolean =
+    PlanNodes.field(sample, "sampleMethod").forall(_.toString == "Bernoulli")
 
   private def isDeterministic(plan: LogicalPlan): Boolean = plan.deterministic && !plan.exists(_.isInstanceOf[Sample])
 

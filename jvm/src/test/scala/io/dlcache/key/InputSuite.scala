@@ -171,7 +171,8 @@ class InputSuite extends KeySuite {
     spark.sparkContext.addSparkListener(listener)
     try {
       durable(data.groupBy("k").agg(sum("id")))
-      durable(data.orderBy("id").sample(0.5, 7))
+      durable(data.filter("id > 1").sample(0.5, 7))
+      digest(data.orderBy("id").sample(0.5, 7))
       KeyTestAccess.drainListeners(spark.sparkContext)
       assert(jobs == 0)
       data.count()

@@ -1,7 +1,9 @@
 package io.dlcache.key
 
+import org.apache.spark.sql.KeyTestAccess
 import org.apache.spark.sql.catalyst.analysis.FunctionRegistry
-import org.apache.spark.sql.catalyst.expressions.Expression
+import org.apache.spark.sql.catalyst.expressions.{Attribute, Expression, Upper2}
+import org.apache.spark.sql.catalyst.plans.logical.{LimitNothing, LogicalPlan, UnaryNode}
 
 /** Every built-in function is known to the encoder by its class, or listed here with the reason why it is not. */
 class KnownExpressionsSuite extends KeySuite {
@@ -29,37 +31,37 @@ class KnownExpressionsSuite extends KeySuite {
   }
 
   test("a class in Spark's package that is not in Spark's jar is not known") {
-    assert(!KnownExpressions.contains(classOf[org.apache.spark.sql.catalyst.expressions.Upper2]))
+    assert(!KnownExpressions.contains(classOf[Upper2]))
     val data = spark.range(3).toDF()
-    val upper = org.apache.spark.sql.catalyst.expressions.Upper2(data.queryExecution.analyzed.output.head)
-    assert(sessionBecause(data.select(org.apache.spark.sql.KeyTestAccess.column(upper))) == Set("unknown-node"))
+    val upper = Upper2(data.queryExecution.analyzed.output.head)
+    assert(sessionBecause(data.select(KeyTestAccess.column(upper))) == Set("unknown-node"))
   }
 
   test("an operator named as one of Spark's is not taken for it") {
     val plan = spark.range(3).toDF().queryExecution.analyzed
-    Seq(ReturnAnswer(1, plan), View(1, plan), org.apache.spark.sql.catalyst.plans.logical.LimitNothing(plan)).foreach {
-      node => assert(sessionBecause(org.apache.spark.sql.KeyTestAccess.dataFrame(spark, node)) == Set("unknown-node"))
+    Seq(ReturnAnswer(1, plan), View(1, plan), LimitNothing(plan)).foreach {
+      node => assert(sessionBecause(KeyTestAccess.dataFrame(spark, node)) == Set("unknown-node"))
     }
-    val keys = Seq(1, 2).map(rows => digest(org.apache.spark.sql.KeyTestAccess.dataFrame(spark, View(rows, plan))))
+    val keys = Seq(1, 2).map(rows => digest(KeyTestAccess.dataFrame(spark, View(rows, plan))))
     assert(keys.distinct.length == 2)
   }
 
   test("a value of a third party's class in Scala's or Spark's package is not known") {
-    assert(!KnownValues.contains(classOf[org.apache.spark.sql.catalyst.plans.logical.LimitNothing]))
+    assert(!KnownValues.contains(classOf[LimitNothing]))
     assert(KnownValues.contains(classOf[(Int, Int)]))
   }
 }
 
-case class ReturnAnswer(rows: Int, child: org.apache.spark.sql.catalyst.plans.logical.LogicalPlan)
-    extends org.apache.spark.sql.catalyst.plans.logical.UnaryNode {
-  override def output: Seq[org.apache.spark.sql.catalyst.expressions.Attribute] = child.output
-  override protected def withNewChildInternal(newChild: org.apache.spark.sql.catalyst.plans.logical.LogicalPlan)
+case class ReturnAnswer(rows: Int, child: LogicalPlan)
+    extends UnaryNode {
+  override def output: Seq[Attribute] = child.output
+  override protected def withNewChildInternal(newChild: LogicalPlan)
       : ReturnAnswer = copy(child = newChild)
 }
 
-case class View(rows: Int, child: org.apache.spark.sql.catalyst.plans.logical.LogicalPlan)
-    extends org.apache.spark.sql.catalyst.plans.logical.UnaryNode {
-  override def output: Seq[org.apache.spark.sql.catalyst.expressions.Attribute] = child.output
-  override protected def withNewChildInternal(newChild: org.apache.spark.sql.catalyst.plans.logical.LogicalPlan): View =
+case class View(rows: Int, child: LogicalPlan)
+    extends UnaryNode {
+  override def output: Seq[Attribute] = child.output
+  override protected def withNewChildInternal(newChild: LogicalPlan): View =
     copy(child = newChild)
 }

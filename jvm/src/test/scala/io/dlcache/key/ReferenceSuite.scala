@@ -44,7 +44,7 @@ class ReferenceSuite extends KeySuite {
     "select t.a from t left semi join u on t.a = u.a and t.b < u.b",
     "select * from u join lateral (select u.a + 1 x, u.b + 1 y) s on u.b = s.x",
     "select * from u left join lateral (select t.a + u.a x, t.b y from t where t.c = u.c) s on u.b = s.y",
-    "select * from u, lateral (select * from (select u.a x), lateral (select x + u.b y, u.c z)) s",
+    "select * from u, lateral (select * from (select u.a x, u.b w), lateral (select x + w y, w z)) s",
     "select a, (select max(u.b) from u where u.c = t.c) m from t",
     "select a from t where exists (select 1 from u where u.a = t.a and u.b < t.b)",
     "select a from t where a in (select b from u)",

@@ -69,7 +69,7 @@ class SessionKeySuite extends KeySuite {
     assert(digest(mapped.toDF()) == digest(ids.map(increment).toDF()))
     assert(digest(mapped.toDF()) != digest(ids.map(_ + 1).toDF()))
     assert(sessionBecause(ids.filter((x: Long) => x > 1).toDF()) == Set("typed-lambda"))
-    assert(sessionBecause(ids.mapPartitions(rows => rows).toDF()) == Set("typed-lambda"))
+    assert(sessionBecause(ids.mapPartitions(rows => rows).toDF()) == Set("typed-lambda", "partitioning"))
     assert(sessionBecause(ids.groupByKey(_ % 2).mapGroups((k, rows) => k + rows.size).toDF()) == Set("typed-lambda"))
   }
 
