@@ -41,6 +41,25 @@ def test_the_jars_of_spark_defaults_are_kept(tmp_path: Path) -> None:
     assert jars_of(dlcache.configure(SparkSession.builder)) == f"site.jar,{connector_jar()}"
 
 
+def catalog_of(builder: Any) -> str | None:
+    value: str | None = builder._options.get("spark.sql.catalog.spark_catalog")
+    return value
+
+
+def test_the_catalog_is_set_where_none_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = "io.dlcache.catalog.DlcacheCatalog"
+    assert catalog_of(dlcache.configure(SparkSession.builder)) == ours
+    chosen = SparkSession.builder.config("spark.sql.catalog.spark_catalog", "a.Catalog")
+    assert catalog_of(dlcache.configure(chosen)) == "a.Catalog"
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--conf spark.sql.catalog.spark_catalog=a.Catalog pyspark-shell")
+    assert catalog_of(dlcache.configure(SparkSession.Builder())) is None
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--jars mine.jar pyspark-shell")  # it hides ours
+    assert catalog_of(dlcache.configure(SparkSession.Builder())) is None
+    monkeypatch.delenv("PYSPARK_SUBMIT_ARGS")
+    (tmp_path / "spark-defaults.conf").write_text("spark.sql.catalog.spark_catalog a.Catalog\n")
+    assert catalog_of(dlcache.configure(SparkSession.Builder())) is None
+
+
 def test_a_connect_server_is_told_about_not_configured(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,16 @@ def test_paths(dataset: dlcache.Dataset, form: str) -> None:
 def test_paths_with_signs_in_them(tmp_path: Path) -> None:
     root = write(tmp_path / "a b%20ü#'", source(5))
     assert len(dlcache.load(root)) == 5
-    assert len(dlcache.load(root.as_uri())) == 5
+    assert len(dlcache.load(f"file:{root}")) == 5
+
+
+def test_a_uri_is_not_unquoted(tmp_path: Path) -> None:
+    """Hadoop's paths are not either: one string is one file in Spark and in Python."""
+    write(tmp_path / "w b", source(5))
+    with pytest.raises(NotADatasetError):
+        dlcache.load(f"file:{tmp_path}/w%20b")
+    write(tmp_path / "w%20b", source(7))
+    assert len(dlcache.load(f"file:{tmp_path}/w%20b")) == 7
 
 
 def test_what_is_no_dataset(dataset: dlcache.Dataset, tmp_path: Path) -> None:

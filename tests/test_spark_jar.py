@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dlcache._errors import ConnectorError
 from dlcache._spark_jar import (
     connector_jar,
-    default_jars,
+    default_conf,
     is_connector,
     merged_jars,
     split_jars,
@@ -77,9 +77,9 @@ def test_the_environment_names_another_jar(tmp_path: Path) -> None:
 def test_spark_defaults(tmp_path: Path, text: str, jars: str | None) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "spark-defaults.conf").write_text(text)
-    assert default_jars(str(tmp_path), {}) == jars
-    assert default_jars(None, {"SPARK_CONF_DIR": str(tmp_path / "conf")}) == jars
-    assert default_jars(None, {}) is None
+    assert default_conf("spark.jars", str(tmp_path), {}) == jars
+    assert default_conf("spark.jars", None, {"SPARK_CONF_DIR": str(tmp_path / "conf")}) == jars
+    assert default_conf("spark.jars", None, {}) is None
 
 
 @pytest.mark.parametrize(

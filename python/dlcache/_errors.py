@@ -14,7 +14,8 @@ Every message names the thing, its value and the way out.
     ├── StateError (also ValueError)                a loader state that belongs to something else
     ├── OptionError (also ValueError)               an argument that makes no sense
     ├── ConnectorError                              the connector's jar is not there
-    └── WriteError                                  the connector refused or failed to write
+    └── SparkError                                  the connector refused or failed something in Spark
+        └── WriteError                              ... a write of dlcache.cache
 """
 
 from __future__ import annotations
@@ -74,12 +75,20 @@ class ConnectorError(DlcacheError):
     """The connector's jar is not there."""
 
 
-class WriteError(DlcacheError):
-    """The connector refused or failed to write. `condition` is the name of its error condition, `DLCACHE_...`."""
+class SparkError(DlcacheError):
+    """The connector refused a statement, or a job that it takes part in failed because of it.
+
+    Attributes:
+        condition: The name of the connector's error condition, `DLCACHE_...`.
+    """
 
     def __init__(self, message: str, condition: str) -> None:
         super().__init__(message, condition)
         self.condition = condition
+
+
+class WriteError(SparkError):
+    """`dlcache.cache` was refused, or failed to write."""
 
 
 def unknown_column(name: object, known: Iterable[str], where: str) -> ColumnError:

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from ._errors import ConnectorError
@@ -56,24 +57,30 @@ def is_connector(jar: str) -> bool:
 
 def submitted_jars(environ: Mapping[str, str] = os.environ) -> str | None:
     """What `--jars` in `PYSPARK_SUBMIT_ARGS` says. Spark prefers it to the builder's `spark.jars`."""
+    return next(iter(_submitted("--jars", environ)), None)
+
+
+def submitted_conf(name: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """What `--conf` in `PYSPARK_SUBMIT_ARGS` sets a configuration to. The builder's value would win over it."""
+    settings = (setting.partition("=") for setting in _submitted("--conf", environ))
+    return next((value for key, _, value in settings if key == name), None)
+
+
+def _submitted(option: str, environ: Mapping[str, str]) -> list[str]:
     words = shlex.split(environ.get("PYSPARK_SUBMIT_ARGS", ""))
-    for word, following in zip(words, [*words[1:], ""], strict=False):
-        if word == "--jars":
-            return following
-        if word.startswith("--jars="):
-            return word.removeprefix("--jars=")
-    return None
+    apart = [following for word, following in pairwise(words) if word == option]
+    return apart + [word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}=")]
 
 
-def default_jars(spark_home: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
-    """`spark.jars` of `spark-defaults.conf`, which a value in the builder would hide."""
+def default_conf(name: str, spark_home: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The value of a configuration in `spark-defaults.conf`, which a value in the builder would hide."""
     directory = environ.get("SPARK_CONF_DIR") or (spark_home and str(Path(spark_home, "conf")))
     file = Path(directory, "spark-defaults.conf") if directory else None
     if file is None or not file.is_file():
         return None
     found = None
     for line in file.read_text(encoding="utf-8").splitlines():
-        entry = re.fullmatch(r"\s*spark\.jars(?:\s*[=:]\s*|\s+)(.*?)\s*", line)
+        entry = re.fullmatch(rf"\s*{re.escape(name)}(?:\s*[=:]\s*|\s+)(.*?)\s*", line)
         if entry:
             found = entry.group(1)
     return found

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from ._connect import parse_uri
 from ._errors import NotADatasetError, OptionError, ShardError, StorageError
@@ -27,6 +27,7 @@ def manifest_name(version: int) -> str:
 def local_path(path: str | os.PathLike[str]) -> str | None:
     """The absolute local path that `path` means (a path, `file:/x` or `file:///x`), or None if it is elsewhere.
 
+    As in Hadoop, a URI is not unquoted: `file:/a%20b` is the directory `a%20b`.
     A `dbfs:/x` path is the local `/dbfs/x`, as Databricks mounts it, and `dbfs:/Volumes/x` is `/Volumes/x`.
     """
     text = os.fspath(path)
@@ -42,7 +43,7 @@ def local_path(path: str | os.PathLike[str]) -> str | None:
         return None
     if uri.netloc not in ("", "localhost"):
         raise OptionError(f"{text!r} names the host {uri.netloc!r}; a local file is file:/path or file:///path")
-    return os.path.abspath(unquote(text.removeprefix("file:").removeprefix("//" + uri.netloc)))
+    return os.path.abspath(text[len("file:") :].removeprefix("//" + uri.netloc))
 
 
 @dataclass(frozen=True)

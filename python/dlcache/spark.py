@@ -22,12 +22,22 @@ except ImportError as missing:
 from ._dataset import Dataset, load
 from ._errors import OptionError, WriteError
 from ._result import CacheResult
-from ._spark_errors import NO_CONNECTOR, connector_error
-from ._spark_jar import connector_jar, default_jars, is_connector, merged_jars, split_jars, submitted_jars
+from ._spark_errors import NO_CONNECTOR, connector_error, convert_connector_errors
+from ._spark_jar import (
+    connector_jar,
+    default_conf,
+    is_connector,
+    merged_jars,
+    split_jars,
+    submitted_conf,
+    submitted_jars,
+)
+from ._spark_paths import default_store, path_for_spark
 from ._spark_progress import interactive, write_progress
 
 logger = logging.getLogger("dlcache")
 
+_CATALOG = "spark.sql.catalog.spark_catalog"
 _OUTCOMES = "io.dlcache.write.WriteOutcomes"
 
 Builder = TypeVar("Builder", bound=Any)
@@ -41,6 +51,10 @@ def configure(builder: Builder) -> Builder:
     server has its own class path: for `sc://` addresses nothing is changed, and a warning says which jar the server
     needs.
 
+    `spark.sql.catalog.spark_catalog` becomes dlcache's catalog, which SQL tables need (docs/tables.md), unless the
+    builder, `spark-defaults.conf` or `spark-submit` sets it. The connector's errors arrive as `SparkError` from then
+    on, with the message first, in place of Java's.
+
     Raises ConnectorError if the jar is absent.
     """
     options: Mapping[str, Any] = getattr(builder, "_options", {})
@@ -48,15 +62,29 @@ def configure(builder: Builder) -> Builder:
     if _connects_to_server(options):
         logger.warning("Spark Connect: the server needs dlcache's jar; start it with --jars %s", jar)
         return builder
+    convert_connector_errors()
+    hidden = False
     submitted = submitted_jars()
     if submitted is not None and not any(map(is_connector, split_jars(submitted))):
+        hidden = True
         logger.warning("--jars in PYSPARK_SUBMIT_ARGS hides the builder's spark.jars: add %s to it", jar)
     running = _running_context()
     if running is not None and not any(map(is_connector, split_jars(running.getConf().get("spark.jars", "")))):
+        hidden = True
         logger.warning("A Spark application runs already, and its jars are fixed: stop it, or start it with %s", jar)
-    present = options.get("spark.jars") or default_jars(_spark_home())
+    present = options.get("spark.jars") or default_conf("spark.jars", _spark_home())
     builder.config("spark.jars", merged_jars(present, jar))
+    if not hidden and not _has_catalog(options):
+        builder.config(_CATALOG, "io.dlcache.catalog.DlcacheCatalog")
     return builder
+
+
+def _has_catalog(options: Mapping[str, Any]) -> bool:
+    """Whether a session catalog is chosen already. Under spark-submit, the JVM that runs has its options."""
+    found = options.get(_CATALOG) or submitted_conf(_CATALOG) or default_conf(_CATALOG, _spark_home())
+    if not found and "PYSPARK_GATEWAY_PORT" in os.environ:
+        found = pyspark.SparkConf().get(_CATALOG)
+    return bool(found)
 
 
 def _connects_to_server(options: Mapping[str, Any]) -> bool:
@@ -117,10 +145,13 @@ def cache(
     Raises WriteError with the connector's condition; errors of the query itself are Spark's own.
     """
     request = str(uuid.uuid4())
+    spark = df.sparkSession
+    store = default_store(spark)
+    target = path_for_spark(path, store)
     given = {
         "key": key,
         "dtype": "source" if dtype is None else dtype,
-        "root": root,
+        "root": path_for_spark(root, store),
         "ttl": _span(ttl),
         "shards": shards,
         "shuffle": shuffle,
@@ -132,13 +163,12 @@ def cache(
             f"{', '.join(sorted(own))}: dlcache.cache sets this itself; give a path as the argument `path`"
         )
     merged = {name: _text(value) for name, value in (given | options).items() if value is not None}
-    spark = df.sparkSession
     show = interactive() if progress is None else progress
     writer = df.write.format("dlcache").options(**merged, request=request)
     writer = writer.mode("error" if mode == "errorifexists" else mode)  # Spark Connect knows the short name only
     try:
         with write_progress(spark, f"dlcache-{request}", show=show):
-            writer.save(None if path is None else os.fspath(path))
+            writer.save(target)
         result = _result(spark, request)
     except Exception as error:
         raise_connector_error(error)

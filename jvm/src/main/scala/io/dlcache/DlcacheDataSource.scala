@@ -7,7 +7,7 @@ import scala.jdk.CollectionConverters._
 import io.dlcache.conf.{DlcacheOption, ReadConf, TableOptions, WriteConf}
 import io.dlcache.error.DlcacheErrors
 import io.dlcache.manifest.Manifest
-import io.dlcache.read.ReadSchema
+import io.dlcache.read.{History, HistoryTable}
 import io.dlcache.write.{OutcomeTable, WriteOutcome}
 import org.apache.spark.sql.{DataFrame, SQLContext, SaveMode, SparkSession}
 import org.apache.spark.sql.connector.catalog.{SessionConfigSupport, Table, TableProvider}
@@ -29,6 +29,7 @@ final class DlcacheDataSource
 
   /** What `inferSchema` has read: Spark then asks the same instance for the table, which stays with it. */
   private var inferred: Option[Manifest] = None
+  private var history: Option[ReadConf.History] = None
 
   override def shortName(): String = DlcacheOption.KeyPrefix
 
@@ -55,10 +56,13 @@ final class DlcacheDataSource
     val options = TableOptions.of(properties.asCaseSensitiveMap.asScala.toMap)
     ReadConf.of(options.forRead(Map.empty), SparkSession.active.conf.getAll) match {
       case ReadConf.Outcome(_) => WriteOutcome.Schema
+      case asked: ReadConf.History =>
+        history = Some(asked)
+        History.Schema
       case dataset: ReadConf.Dataset =>
         val manifest = DlcacheTable.open(dataset, SparkSession.active)
         inferred = Some(manifest)
-        ReadSchema.of(manifest)
+        DlcacheTable.columns(manifest, dataset.path, SparkSession.active)
     }
   }
 
@@ -70,8 +74,10 @@ final class DlcacheDataSource
   ): Table = {
     partitioning.headOption.foreach(transform => throw DlcacheErrors.partitioningUnsupported(method(transform)))
     val options = TableOptions.of(properties.asScala.toMap)
-    (options.path, options.request) match {
-      case (None, Some(request)) => new OutcomeTable(request)
+    (options.path, options.request, history) match {
+      case (None, Some(request), _) => new OutcomeTable(request)
+      case (_, _, Some(ReadConf.History(path, hadoop))) =>
+        new HistoryTable(DlcacheTable.store(path, hadoop, SparkSession.active))
       case _ => new DlcacheTable(schema, options, inferred)
     }
   }

@@ -1,51 +1,33 @@
 package io.dlcache
 
 import io.dlcache.conf.WriteConf
-import io.dlcache.spark.{Sessions, TableStatement}
-import io.dlcache.write.TableInsert
 import org.apache.spark.sql.{DataFrame, SaveMode}
 import org.apache.spark.sql.connector.write.{SupportsTruncate, V1Write, Write, WriteBuilder}
 import org.apache.spark.sql.sources.InsertableRelation
-import org.apache.spark.sql.types.StructType
 
-/** A write to a table: `saveAsTable`, `insertInto`, `INSERT`, `CREATE TABLE ... AS SELECT`.
+/** A write to a table of [[io.dlcache.catalog.DlcacheCatalog]]: `saveAsTable`, `insertInto`, `INSERT`,
+  * `CREATE TABLE ... AS SELECT`.
   *
   * It is a V1 write because only such a write is handed the query itself, unexecuted.
   *
-  * @param columns of the table
   * @param options of the table and of this write
+  * @param mode of a write that does not overwrite
   */
-final private[dlcache] class DlcacheWriteBuilder(
-    table: String,
-    columns: StructType,
-    options: Map[String, String],
-    overwrites: Boolean = false
-) extends WriteBuilder
+final private[dlcache] class DlcacheWriteBuilder(table: String, options: Map[String, String], mode: SaveMode)
+    extends WriteBuilder
     with SupportsTruncate {
 
-  override def truncate(): WriteBuilder = new DlcacheWriteBuilder(table, columns, options, overwrites = true)
+  override def truncate(): WriteBuilder = new DlcacheWriteBuilder(table, options, SaveMode.Overwrite)
 
-  override def build(): Write = new DlcacheWrite(table, columns, options, overwrites)
+  override def build(): Write = new DlcacheWrite(table, options, mode)
 }
 
-final private[dlcache] class DlcacheWrite(
-    table: String,
-    columns: StructType,
-    options: Map[String, String],
-    overwrites: Boolean
-) extends V1Write {
+final private[dlcache] class DlcacheWrite(table: String, options: Map[String, String], mode: SaveMode) extends V1Write {
 
-  override def toInsertableRelation: InsertableRelation = (data: DataFrame, _: Boolean) => insert(data)
+  override def toInsertableRelation: InsertableRelation = (data: DataFrame, _: Boolean) =>
+    new WriteCommand(mode, WriteConf.of(options, data.sparkSession.conf.getAll), data).run(): Unit
 
-  override def description(): String = s"$table, ${if (overwrites) "overwrite" else "append or create"}"
+  override def description(): String = s"$table, mode $mode"
 
   override def toString: String = description()
-
-  private def insert(data: DataFrame): Unit = {
-    val session = data.sparkSession
-    val statement = TableStatement.current(session.sparkContext)
-    val rows = TableInsert(table, columns, statement.isByName, Sessions.isCaseSensitive(session)).of(data)
-    val mode = if (overwrites) SaveMode.Overwrite else statement.mode
-    new WriteCommand(mode, WriteConf.of(options, session.conf.getAll), rows).run(): Unit
-  }
 }

@@ -27,7 +27,7 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
   import WriteCommand._
 
   private val session = data.sparkSession
-  private val hadoopConf = Sessions.hadoopConf(session)
+  private val hadoopConf = Sessions.hadoopConf(session, conf.hadoop)
 
   /** Runs no Spark job unless rows must be written, and finds what is wrong with the request before one. */
   def run(): WriteOutcome = {

@@ -8,7 +8,7 @@ import org.apache.spark.sql.functions.{col, udf}
 import org.scalatest.funsuite.AnyFunSuite
 
 /** The door, apart from the modes: options, reads, tables, outcomes, session datasets. */
-class DlcacheDataSourceSuite extends AnyFunSuite with WriteTest {
+class DlcacheDataSourceSuite extends AnyFunSuite with CatalogTest {
 
   private def save(rows: Long, options: (String, String)*): String = {
     val path = newPath()
@@ -114,27 +114,67 @@ class DlcacheDataSourceSuite extends AnyFunSuite with WriteTest {
     finally spark.sql("DROP TABLE over"): Unit
   }
 
-  test("inserts match columns by position and cast as Spark's tables do") {
-    val path = newPath()
-    spark.sql(s"CREATE TABLE fits (id BIGINT, x FLOAT, s STRING) USING dlcache LOCATION '$path'")
+  test("a session without the catalog reads tables and refuses to write to them, and to views in any session") {
+    val path = save(3)
+    spark.sql(s"CREATE TABLE plain USING dlcache LOCATION '$path'")
+    spark.sql(s"CREATE TEMPORARY VIEW seen USING dlcache OPTIONS (path '$path')")
     try {
-      spark.sql("INSERT INTO fits VALUES (1, 0.5, 'a')")
-      spark.sql("INSERT INTO fits SELECT 2 AS x, 0.25D AS id, 'b' AS y")
-      spark.sql("SELECT 'c' AS s, 3L AS id, 0.75F AS x").write.mode("append").format("dlcache").saveAsTable("fits")
-      assert(
-        spark.table("fits").collect().toSeq == Seq(Row(1L, 0.5f, "a"), Row(2L, 0.25f, "b"), Row(3L, 0.75f, "c"))
-      )
-      Seq(
-        "SELECT 1" -> "x",
-        "SELECT 1, 2, 'c', 4" -> "4",
-        "SELECT 1, true, 'c'" -> "x",
-        "SELECT array(1), 2, 'c'" -> "id"
-      ).foreach { case (query, column) =>
-        val e = refusal("DLCACHE_COLUMNS_MISMATCH")(spark.sql(s"INSERT INTO fits $query"): Unit)
-        assert(e.getMessageParameters.get("column") == column, query)
+      withoutCatalog {
+        assert(spark.table("plain").count() == 3)
+        Seq("INSERT INTO plain VALUES (7)", "INSERT INTO seen VALUES (7)", "TRUNCATE TABLE plain").foreach { statement =>
+          val e = intercept[Exception](spark.sql(statement))
+          assert(e.getMessage.contains("spark.sql.catalog.spark_catalog") || statement.startsWith("TRUNCATE"), e)
+        }
+        refusal("DLCACHE_CATALOG_REQUIRED") {
+          spark.sql(s"CREATE TABLE again USING dlcache LOCATION '$path' AS SELECT id FROM range(5)"): Unit
+        }
+        assert(!spark.catalog.tableExists("again"))
+        val shown = spark.sql("SHOW CREATE TABLE plain").head().getString(0)
+        assert(shown.contains("USING dlcache") && shown.contains("LOCATION"))
       }
-      assert(current(path).version == 3)
-    } finally spark.sql("DROP TABLE fits"): Unit
+      refusal("DLCACHE_CATALOG_REQUIRED")(spark.sql("INSERT INTO seen VALUES (7)"): Unit)
+      assert(current(path).version == 1)
+    } finally {
+      spark.sql("DROP TABLE plain")
+      spark.catalog.dropTempView("seen"): Unit
+    }
+  }
+
+  test("columns that differ by case only are read with spark.sql.caseSensitive, which the error names") {
+    val path = newPath()
+    spark.conf.set("spark.sql.caseSensitive", "true")
+    try {
+      spark.sql("SELECT 1 AS a, 2 AS A, named_struct('b', 3, 'B', 4) AS s").write.format("dlcache").save(path)
+      assert(read(path).select("A").head().getInt(0) == 2)
+    } finally spark.conf.unset("spark.sql.caseSensitive")
+    val e = refusal("DLCACHE_AMBIGUOUS_COLUMNS")(read(path): Unit)
+    assert(e.getMessage.contains("spark.sql.caseSensitive"))
+    refusal("DLCACHE_AMBIGUOUS_COLUMNS") {
+      spark.read.format("dlcache").schema("s STRUCT<b: INT>").load(path).collect(): Unit
+    }
+  }
+
+  test("settings of Hadoop reach the file system of one write, of one read and of their tasks") {
+    import GuardedFileSystem.{askedInTask, options}
+    val path = newPath()
+    def write(key: String): Unit = spark.range(3).write.format("dlcache").options(options(key)).save(path)
+    def guarded(key: String) = spark.read.format("dlcache").options(options(key)).load(path)
+    assert(!intercept[Exception](write("wrong")).getMessage.contains("wrong"))
+    write("right")
+    assert(askedInTask.contains(true) && askedInTask.contains(false))
+    assert(stages(write("right")) == 0)
+    askedInTask.clear()
+    val rows = guarded("right")
+    assert(rows.count() == 3 && rows.where("id > 0").collect().length == 2)
+    assert(askedInTask.contains(true) && askedInTask.contains(false))
+    assert(!intercept[Exception](guarded("wrong")).getMessage.contains("wrong"))
+    assert(spark.read.format("dlcache").options(options("right")).option("history", true).load(path).count() == 1)
+    assert(!rows.queryExecution.toString.contains("right"))
+    val (copy, same) = (newPath(), newPath())
+    rows.write.format("dlcache").save(copy)
+    read(path).write.format("dlcache").save(same)
+    assert(!current(copy).explanation.get.toString.toLowerCase.contains("secret"))
+    assert(current(copy).planKey == current(same).planKey)
   }
 
   test("a request tells how the write went, without a Spark job") {

@@ -107,11 +107,35 @@ private[dlcache] object DlcacheOption {
     "A name for this write. A read with the same `request` and no path gives one row that tells how the write went.",
     onRead = true
   )
+  val VersionAsOf: DlcacheOption = DlcacheOption(
+    "versionAsOf",
+    "an integer from 1",
+    "the current version",
+    "Which version of the dataset to read.",
+    onWrite = false,
+    onRead = true
+  )
   val Version: DlcacheOption = DlcacheOption(
     "version",
     "an integer from 1",
     "the current version",
-    "Which version of the dataset to read.",
+    "The same as `versionAsOf`.",
+    onWrite = false,
+    onRead = true
+  )
+  val TimestampAsOf: DlcacheOption = DlcacheOption(
+    "timestampAsOf",
+    "a timestamp, as `2026-11-29 12:00:00`, in the session's time zone unless it names one",
+    "the current version",
+    "Read the version that was current at this time.",
+    onWrite = false,
+    onRead = true
+  )
+  val History: DlcacheOption = DlcacheOption(
+    "history",
+    "`true`, `false`",
+    "`false`",
+    "Read one row for each version of the dataset, in place of its rows.",
     onWrite = false,
     onRead = true
   )
@@ -130,7 +154,10 @@ private[dlcache] object DlcacheOption {
       Shuffle,
       Ttl,
       Request,
-      Version
+      VersionAsOf,
+      Version,
+      TimestampAsOf,
+      History
     )
 
   private def quote(text: String) = s"`$text`"

@@ -22,7 +22,7 @@ final private[conf] class OptionParser(options: Map[String, String], session: Ma
   })
 
   /** Refuses what no option is called. `taken` are the options of this direction; an option of the other direction is
-    * refused too, unless the session sets it: a session's configuration serves both.
+    * refused too, unless the session sets it: a session's configuration serves both. Hadoop's own settings pass.
     */
   def refuseUnknown(taken: Seq[DlcacheOption]): Unit = {
     val names = taken.map(o => lower(o.name)).toSet
@@ -30,7 +30,7 @@ final private[conf] class OptionParser(options: Map[String, String], session: Ma
     sessionOptions.keys.filterNot(known).foreach { name =>
       throw DlcacheErrors.unknownOption(DlcacheOption.SessionPrefix + name, taken.map(_.name))
     }
-    own.keys.filterNot(names).foreach { name =>
+    HadoopOptions.without(own).keys.filterNot(names).foreach { name =>
       if (sessionOptions.get(name) != own.get(name)) {
         throw DlcacheErrors.unknownOption(original(name), taken.map(_.name))
       }
@@ -51,6 +51,9 @@ final private[conf] class OptionParser(options: Map[String, String], session: Ma
   def positiveInt(option: DlcacheOption): Option[Int] = parsed(option)(_.trim.toIntOption.filter(_ > 0))
 
   def positiveLong(option: DlcacheOption): Option[Long] = parsed(option)(_.trim.toLongOption.filter(_ > 0))
+
+  /** False by default. */
+  def boolean(option: DlcacheOption): Boolean = parsed(option)(_.trim.toBooleanOption).getOrElse(false)
 
   /** Bytes as Spark writes them: `1024`, `64k`, `128m`, `1g`, also `64kb`. */
   def bytes(option: DlcacheOption, max: Long = Long.MaxValue): Option[Long] =

@@ -14,6 +14,7 @@ import io.dlcache.shard.{FloatDtype, Pack, ShardOptions}
   * @param shuffle the seed
   * @param ttlSeconds after the write
   * @param request under which the outcome is kept for the client
+  * @param hadoop settings of Hadoop for this write: credentials and endpoints, which are no part of the key
   */
 final private[dlcache] case class WriteConf(
     path: Option[String],
@@ -27,7 +28,8 @@ final private[dlcache] case class WriteConf(
     shards: Option[Int],
     shuffle: Option[Long],
     ttlSeconds: Option[Long],
-    request: Option[String]
+    request: Option[String],
+    hadoop: Map[String, String] = Map.empty
 ) {
 
   /** The options that change bytes, in one spelling: they are part of the plan key. `targetShardBytes` has no effect
@@ -73,7 +75,8 @@ private[dlcache] object WriteConf {
       shards = parser.positiveInt(DlcacheOption.Shards),
       shuffle = parser.integer(DlcacheOption.Shuffle),
       ttlSeconds = parser.seconds(DlcacheOption.Ttl),
-      request = parser.text(DlcacheOption.Request)
+      request = parser.text(DlcacheOption.Request),
+      hadoop = HadoopOptions.of(options)
     )
   }
 }

@@ -1,9 +1,17 @@
 package io.dlcache.error
 
+import java.time.Instant
+
 /** Every error that the connector raises, one method each, in the order of the conditions file. */
 private[dlcache] object DlcacheErrors {
 
+  def ambiguousColumns(path: String, first: String, second: String): DlcacheException =
+    error("DLCACHE_AMBIGUOUS_COLUMNS")("path" -> path, "first" -> first, "second" -> second)
+
   def appendWithoutPath(): DlcacheException = error("DLCACHE_APPEND_WITHOUT_PATH")()
+
+  def catalogRequired(table: String): DlcacheException =
+    error("DLCACHE_CATALOG_REQUIRED")("table" -> table)
 
   def classesDiffer(path: String, partition: Int, answer: String, expected: String): DlcacheException =
     error("DLCACHE_CLASSES_DIFFER")(
@@ -68,8 +76,18 @@ private[dlcache] object DlcacheErrors {
   def shardMissing(path: String, cause: Option[Throwable] = None): DlcacheException =
     error("DLCACHE_SHARD_MISSING", cause)("path" -> path)
 
+  def statementUnsupported(table: String, statement: String, instead: String): DlcacheException =
+    error("DLCACHE_STATEMENT_UNSUPPORTED")("table" -> table, "statement" -> statement, "instead" -> instead)
+
   def storeUnsupported(path: String, reason: String, cause: Option[Throwable] = None): DlcacheException =
     error("DLCACHE_STORE_UNSUPPORTED", cause)("path" -> path, "reason" -> reason)
+
+  def timestampNotFound(path: String, timestamp: Instant, oldest: Instant): DlcacheException =
+    error("DLCACHE_TIMESTAMP_NOT_FOUND")(
+      "path" -> path,
+      "timestamp" -> timestamp.toString,
+      "oldest" -> oldest.toString
+    )
 
   def unknownOption(option: String, known: Iterable[String]): DlcacheException =
     error("DLCACHE_UNKNOWN_OPTION")("option" -> option, "known" -> known.toSeq.sorted.mkString(", "))

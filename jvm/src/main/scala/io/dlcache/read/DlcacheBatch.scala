@@ -14,6 +14,7 @@ import org.apache.spark.util.SerializableConfiguration
   *
   * @param required what is read, as Spark sees it
   * @param stored the part of the shards' schema that holds it
+  * @param hadoop settings of Hadoop for this read
   * @param raw how that lies, if the bytes of the shards are read
   * @param isByRow whether rows are read, not batches
   */
@@ -23,6 +24,7 @@ final private[read] class DlcacheBatch(
     required: StructType,
     stored: StructType,
     filters: Seq[Filter],
+    hadoop: Map[String, String],
     raw: Option[RawColumns],
     isByRow: Boolean
 ) extends Batch {
@@ -46,7 +48,7 @@ final private[read] class DlcacheBatch(
     raw.fold(split)(_.locate(split, shards(split.path)))
 
   override def createReaderFactory(): PartitionReaderFactory = {
-    val conf = Sessions.hadoopConf(session)
+    val conf = Sessions.hadoopConf(session, hadoop)
     new DlcacheReaderFactory(
       ParquetReads.of(session, manifest.schema, stored, filters, conf),
       raw,

@@ -13,12 +13,14 @@ import org.apache.spark.sql.types.{ArrayType, StructType, UserDefinedType}
   *
   * @param required what is read, vectors as vectors
   * @param filters what row groups may be skipped by
+  * @param hadoop settings of Hadoop for this read
   */
 final private[read] class DlcacheScan(
     path: Path,
     manifest: Manifest,
     required: StructType,
-    filters: Seq[Filter]
+    filters: Seq[Filter],
+    hadoop: Map[String, String]
 ) extends Scan
     with SupportsReportStatistics {
 
@@ -46,7 +48,7 @@ final private[read] class DlcacheScan(
   override def columnarSupportMode(): Scan.ColumnarSupportMode =
     if (isByRow) Scan.ColumnarSupportMode.UNSUPPORTED else Scan.ColumnarSupportMode.SUPPORTED
 
-  override lazy val toBatch: Batch = new DlcacheBatch(path, manifest, required, stored, filters, raw, isByRow)
+  override lazy val toBatch: Batch = new DlcacheBatch(path, manifest, required, stored, filters, hadoop, raw, isByRow)
 
   override def supportedCustomMetrics(): Array[CustomMetric] = ReadMetrics.all
 

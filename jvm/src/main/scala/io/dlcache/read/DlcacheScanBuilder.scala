@@ -12,8 +12,9 @@ import org.apache.spark.sql.types.StructType
 /** Takes what Spark's optimizer can tell about a query, and makes the scan of one version of a dataset.
   *
   * @param path of the dataset
+  * @param hadoop settings of Hadoop for this read
   */
-final private[dlcache] class DlcacheScanBuilder(path: Path, manifest: Manifest)
+final private[dlcache] class DlcacheScanBuilder(path: Path, manifest: Manifest, hadoop: Map[String, String])
     extends ScanBuilder
     with SupportsPushDownRequiredColumns
     with SupportsPushDownFilters
@@ -44,7 +45,7 @@ final private[dlcache] class DlcacheScanBuilder(path: Path, manifest: Manifest)
 
   override def build(): Scan = counts match {
     case Some(values) => new DlcacheCountScan(path, manifest, values)
-    case None => new DlcacheScan(path, manifest, required, filters.toSeq)
+    case None => new DlcacheScan(path, manifest, required, filters.toSeq, hadoop)
   }
 
   /** `count(*)` and `count(column)` of whole columns, which the manifest knows. */

@@ -1,5 +1,7 @@
 package io.dlcache.read
 
+import java.util.Locale
+
 import io.dlcache.error.DlcacheErrors
 import io.dlcache.manifest.{ColumnEntry, Manifest}
 import org.apache.spark.sql.types.{ArrayType, DataType, MapType, StructField, StructType}
@@ -30,6 +32,21 @@ private[dlcache] object ReadSchema {
     val vectors = manifest.columns.collect { case column @ Vector(udt) => column.path -> vectorType(column, udt) }.toMap
     if (vectors.isEmpty) manifest.rowSchema
     else mapLeaves(manifest.rowSchema, Nil)((path, t) => vectors.getOrElse(path, t))
+  }
+
+  /** Two columns, or fields of one struct, of which the names differ by case only. */
+  def ambiguous(struct: StructType): Option[(String, String)] =
+    struct.fieldNames
+      .groupBy(_.toLowerCase(Locale.ROOT))
+      .values
+      .collectFirst { case Array(first, second, _*) => (first, second) }
+      .orElse(struct.fields.flatMap(field => ambiguousIn(field.dataType)).headOption)
+
+  private def ambiguousIn(dataType: DataType): Option[(String, String)] = dataType match {
+    case struct: StructType => ambiguous(struct)
+    case ArrayType(element, _) => ambiguousIn(element)
+    case MapType(key, value, _) => ambiguousIn(key).orElse(ambiguousIn(value))
+    case _ => None
   }
 
   /** Why a dataset of the schema `actual` cannot be read as `declared`, if it cannot. A part of the columns in any order

@@ -204,6 +204,8 @@ private[dlcache] object ShardLayout {
     case NullType if readsNullType => NullType
     case NullType =>
       refuse(path, NullType, s"Spark $SPARK_VERSION cannot read it back; cast it to the type that it should have")
+    case VariantType =>
+      refuse(path, VariantType, "dlcache has no layout for variants; extract fields with variant_get, or use to_json")
     case other => refuse(path, other, "Parquet has no type for it that Spark reads back; cast it, or drop the column")
   }
 

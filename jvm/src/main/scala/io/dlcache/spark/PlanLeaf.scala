@@ -3,6 +3,8 @@ package io.dlcache.spark
 import scala.jdk.CollectionConverters._
 import scala.util.Try
 
+import io.dlcache.DlcacheTable
+import io.dlcache.conf.HadoopOptions
 import org.apache.spark.sql.DataFrame
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.catalog.HiveTableRelation
@@ -130,6 +132,9 @@ private[dlcache] object PlanLeaf {
   private def v2(plan: DataSourceV2Relation): PlanLeaf = {
     val options = plan.options.asCaseSensitiveMap.asScala.toMap
     plan.table match {
+      case dataset: DlcacheTable if dataset.version() != null =>
+        val counted = HadoopOptions.without(options)
+        VersionedTable("dlcache", plan.name, dataset.id(), dataset.version(), plan.schema, counted, extra(plan))
       case files: FileTable =>
         Files(
           files.fallbackFileFormat.getName,
@@ -144,12 +149,13 @@ private[dlcache] object PlanLeaf {
         val identity = for (id <- property(table, "id"); version <- property(table, "version")) yield (id, version)
         identity match {
           case Some((id, version)) =>
-            val extra = plan.productIterator.drop(5).toSeq
-            VersionedTable(table.getClass.getName, plan.name, id, version, plan.schema, options, extra)
+            VersionedTable(table.getClass.getName, plan.name, id, version, plan.schema, options, extra(plan))
           case None => Unversioned(s"table ${plan.name} (${table.getClass.getName}), which reports no version", table)
         }
     }
   }
+
+  private def extra(plan: DataSourceV2Relation): Seq[Any] = plan.productIterator.drop(5).toSeq
 
   private def listing(index: FileIndex): () => Seq[FilePartition] = () =>
     index.listFiles(Nil, Nil).map { partition =>

@@ -9,10 +9,12 @@ import org.apache.spark.sql.catalyst.rules.Rule
 /** What the connector asks of a session. */
 private[dlcache] object Sessions {
 
-  /** Hadoop's configuration as Spark's own sources see it: the application's, with the session's on top. */
-  def hadoopConf(session: SparkSession): Configuration = {
+  /** Hadoop's configuration as Spark's own sources see it: the application's, with the session's on top, and on top of
+    * that the `options` of one read or write.
+    */
+  def hadoopConf(session: SparkSession, options: Map[String, String] = Map.empty): Configuration = {
     val conf = new Configuration(session.sparkContext.hadoopConfiguration)
-    session.conf.getAll.foreach { case (name, value) => if (value != null) conf.set(name, value) }
+    (session.conf.getAll ++ options).foreach { case (name, value) => if (value != null) conf.set(name, value) }
     conf
   }
 

@@ -31,6 +31,18 @@ class TableOptionsSuite extends AnyFunSuite {
       .foreach(conf => assert(intercept[DlcacheException](conf()).getCondition == "DLCACHE_UNKNOWN_OPTION"))
   }
 
+  test("settings of Hadoop keep their case") {
+    val table = TableOptions.of(Map("provider" -> "dlcache", "path" -> "/d", "option.fs.azure.Key" -> "k"))
+    assert(table.hadoop == Map("fs.azure.Key" -> "k"))
+    assert(table.forRead(Map("fs.Other" -> "o")) == Map("path" -> "/d", "fs.azure.Key" -> "k", "fs.Other" -> "o"))
+  }
+
+  test("what is computed is not kept, and a table is managed if nothing says where it is") {
+    val table = TableOptions.of(Map("provider" -> "dlcache", "path" -> "/d", "dlcache.rows" -> "7", "mine" -> "yes"))
+    assert(table.keptProperties == Map("provider" -> "dlcache", "mine" -> "yes"))
+    assert(table.isManaged && !ofCatalog.isManaged)
+  }
+
   test("options that come without a catalog are as they are") {
     val plain = TableOptions.of(Map("Path" -> "/d", "Request" -> "id", "dtype" -> "float32"))
     assert(!plain.isOfCatalog && plain.request.contains("id"))

@@ -72,6 +72,15 @@ class WriteConfSuite extends AnyFunSuite {
     }
   }
 
+  test("settings of Hadoop pass with their case, and are no part of the key") {
+    val conf = WriteConf.of(Map("fs.s3a.Secret.key" -> "k", "path" -> "/d"), Map.empty)
+    assert(conf.hadoop == Map("fs.s3a.Secret.key" -> "k"))
+    assert(conf.writeOptions == WriteConf.of(Map.empty, Map.empty).writeOptions)
+    val session = Map("spark.datasource.dlcache.fs.s3a.secret.key" -> "k")
+    val e = intercept[DlcacheException](WriteConf.of(Map.empty, session))
+    assert(e.getCondition == "DLCACHE_UNKNOWN_OPTION" && !e.getMessage.contains("'k'"))
+  }
+
   test("an unknown option is refused, with the options that there are") {
     val e = failure("dtyp" -> "float32")
     assert(e.getCondition == "DLCACHE_UNKNOWN_OPTION")

@@ -105,7 +105,7 @@ class ReadTestSource extends TableProvider {
       override def schema(): StructType = ReadSchema.of(manifest(options))
       override def capabilities(): util.Set[TableCapability] = util.Set.of(TableCapability.BATCH_READ)
       override def newScanBuilder(scanOptions: CaseInsensitiveStringMap): ScanBuilder =
-        new DlcacheScanBuilder(path(options), manifest(options))
+        new DlcacheScanBuilder(path(options), manifest(options), Map.empty)
     }
 
   private def path(options: CaseInsensitiveStringMap): Path = new Path("file:" + options.get("path"))
