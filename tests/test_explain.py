@@ -190,6 +190,8 @@ def test_what_a_key_was_made_of() -> None:
     assert "column v: array<double>" in lines
     assert "option dtype = float32" in lines
     assert "plan   Filter (a > 1)" in lines
+    today = {"kind": "current", "function": "current_date()", "value": "DATE '2026-11-29'"}
+    assert made_of({"inputs": [today]}) == ["input current_date() = DATE '2026-11-29'"]
     assert made_of(None) == ["the manifest has no explanation"]
 
 

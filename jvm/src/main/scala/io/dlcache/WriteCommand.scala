@@ -87,6 +87,10 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     private def decide(current: Option[Manifest]) =
       WriteDecision.of(mode, current.map(_.planKey), key, current.exists(_.isExpired(Instant.now())))
 
+    private def offered: String =
+      if (planKey.isRepeatable) text(key)
+      else s"${text(key)}, another one in each call, since its rows change without a trace: the option 'key' names them"
+
     /** The end, if no rows need to be written; an error, if none may be. */
     def settle(current: Option[Manifest]): Option[End] = current.flatMap { there =>
       decide(current) match {
@@ -94,10 +98,10 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
         case WriteDecision.Leave =>
           logWarning(
             s"$path was written from another plan: its key is ${text(there.planKey)}, this DataFrame's is " +
-              s"${text(key)}. The mode is ignore, so the dataset stays as it is"
+              s"$offered. The mode is ignore, so the dataset stays as it is"
           )
           Some(End("left", there, isHit = false))
-        case WriteDecision.Refuse => throw DlcacheErrors.keyMismatch(path.toString, text(there.planKey), text(key))
+        case WriteDecision.Refuse => throw DlcacheErrors.keyMismatch(path.toString, text(there.planKey), offered)
         case WriteDecision.Build | WriteDecision.Replace | WriteDecision.Append => None
       }
     }

@@ -16,7 +16,10 @@ class WriteObservedSuite extends AnyFunSuite with WriteTest {
     val path = newPath()
     val (data, _) = observed("refused")
     val nested = spark.range(3).join(data.filter("id > 1"), "id")
-    for (mode <- Seq("errorifexists", "ignore"); query <- Seq(data, nested); options <- Seq(Map("key" -> "k"), Map.empty[String, String])) {
+    for (
+      mode <- Seq("errorifexists", "ignore"); query <- Seq(data, nested);
+      options <- Seq(Map("key" -> "k"), Map.empty[String, String])
+    ) {
       val count = stages {
         val e = refusal("DLCACHE_OBSERVED_QUERY") {
           query.write.format("dlcache").options(options).mode(mode).save(path)

@@ -255,10 +255,11 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
   private def isFileMetadata(column: AttributeReference): Boolean =
     FileSourceMetadataAttribute.unapply(column).isDefined
 
-  /** Whether the expression itself, not its children, gives other values for the same rows in the same partitions. */
+  /** Whether the expression itself, not its children, gives other values for the same rows in the same partitions. What
+    * users' functions declare says nothing: all of MLlib's are declared nondeterministic, so that they run once.
+    */
   private def isUnpredictable(expression: Expression): Boolean = expression match {
-    case _: ExpressionWithRandomSeed => false
-    case udf: ScalaUDF => !udf.udfDeterministic
+    case _: ExpressionWithRandomSeed | _: ScalaUDF | _: PythonFuncExpression | _: PlanExpression[_] => false
     case _ if PartitionFunctions(expression.getClass.getName) => false
     case other => !other.deterministic && other.children.forall(_.deterministic)
   }

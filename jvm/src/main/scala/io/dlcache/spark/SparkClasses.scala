@@ -1,7 +1,5 @@
 package io.dlcache.spark
 
-import java.net.URL
-
 import scala.util.Try
 
 import org.apache.spark.{SparkContext, SparkException}
@@ -15,7 +13,7 @@ import org.apache.spark.unsafe.types.UTF8String
   */
 private[dlcache] object SparkClasses {
 
-  private val jars: Set[URL] =
+  private val jars: Set[String] =
     Seq(
       classOf[LogicalPlan],
       classOf[LogicalRelation],
@@ -25,10 +23,14 @@ private[dlcache] object SparkClasses {
       classOf[UTF8String]
     ).flatMap(jarOf(_)).toSet
 
-  private val scalaLibrary: Option[URL] = jarOf(classOf[Option[_]])
+  private val scalaLibrary: Option[String] = jarOf(classOf[Option[_]])
+
+  private val known = new ClassValue[java.lang.Boolean] {
+    override def computeValue(kind: Class[_]): java.lang.Boolean = jarOf(kind).exists(jars)
+  }
 
   /** Whether `kind` was loaded from one of Spark's jars. */
-  def isSparks(kind: Class[_]): Boolean = jarOf(kind).exists(jars)
+  def isSparks(kind: Class[_]): Boolean = known.get(kind)
 
   /** Whether `kind` was loaded from Spark's jars, Scala's library or the JDK. */
   def isPlatform(kind: Class[_]): Boolean =
@@ -40,6 +42,7 @@ private[dlcache] object SparkClasses {
   private def isJdks(kind: Class[_]): Boolean =
     kind.getModule.isNamed && Option(kind.getModule.getName).exists(_.startsWith("java."))
 
-  private def jarOf(kind: Class[_]): Option[URL] =
+  private def jarOf(kind: Class[_]): Option[String] =
     Try(Option(kind.getProtectionDomain.getCodeSource).flatMap(source => Option(source.getLocation))).toOption.flatten
+      .map(_.toExternalForm)
 }

@@ -40,7 +40,9 @@ class EncodingSuite extends KeySuite with ScalaCheckPropertyChecks {
   }
 
   test("seeds that a person chose are told from random ones") {
-    Seq[Any](0, 42, -1, 42L, 0xffffffffL, Int.MinValue.toLong).foreach(seed => assert(RandomSequences.isChosen(seed), s"$seed"))
+    Seq[Any](0, 42, -1, 42L, 0xffffffffL, Int.MinValue.toLong).foreach(seed =>
+      assert(RandomSequences.isChosen(seed), s"$seed")
+    )
     Seq[Any](0x100000000L, Long.MaxValue, Long.MinValue, null, "7").foreach(seed =>
       assert(!RandomSequences.isChosen(seed), s"$seed")
     )

@@ -117,7 +117,8 @@ class PartitioningSuite extends KeySuite with ScalaCheckPropertyChecks {
       persisted.unpersist(blocking = true)
       spark.sql("drop table bucketed")
     }
-    val inside = spark.sql("select id from t where id < (select max(r) from (select k j, rand(7) r from t) where j = t.k)")
+    val inside =
+      spark.sql("select id from t where id < (select max(r) from (select k j, rand(7) r from t) where j = t.k)")
     assert(sessionBecause(inside) == Set("partitioning"))
   }
 
@@ -163,13 +164,15 @@ class PartitioningSuite extends KeySuite with ScalaCheckPropertyChecks {
   private val settings: Gen[Seq[(String, String)]] = Gen.choose(0, 2).flatMap(n =>
     Gen.pick(
       n,
-      "spark.sql.autoBroadcastJoinThreshold" -> "-1",
-      "spark.sql.adaptive.enabled" -> "false",
-      "spark.sql.adaptive.coalescePartitions.minPartitionSize" -> "1",
-      "spark.sql.adaptive.coalescePartitions.parallelismFirst" -> "false",
-      "spark.sql.shuffle.partitions" -> "5",
-      "spark.sql.files.maxPartitionBytes" -> "700",
-      "spark.sql.unionOutputPartitioning" -> "false"
+      Seq(
+        "spark.sql.autoBroadcastJoinThreshold" -> "-1",
+        "spark.sql.adaptive.enabled" -> "false",
+        "spark.sql.adaptive.coalescePartitions.minPartitionSize" -> "1",
+        "spark.sql.adaptive.coalescePartitions.parallelismFirst" -> "false",
+        "spark.sql.shuffle.partitions" -> "5",
+        "spark.sql.files.maxPartitionBytes" -> "700",
+        "spark.sql.unionOutputPartitioning" -> "false"
+      )
     ).map(_.toSeq)
   )
 
