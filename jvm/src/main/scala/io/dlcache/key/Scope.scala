@@ -2,13 +2,13 @@ package io.dlcache.key
 
 import org.apache.spark.sql.catalyst.expressions.{Attribute, ExprId}
 
-/** The columns that the expressions of one operator can refer to, by position.
+/** The columns that the expressions of one operator can refer to, by position. They are looked at when first asked for.
   *
   * @param inputs the columns of its inputs
   * @param declared the columns that it makes and holds itself
   * @param outer what a subquery's outer references are positions in
   */
-final private[key] class Scope(inputs: Seq[Attribute], declared: Seq[Attribute], val outer: Option[Scope]) {
+final private[key] class Scope(inputs: => Seq[Attribute], declared: => Seq[Attribute], val outer: Option[Scope]) {
   private lazy val inputOrdinals = Scope.ordinalsOf(inputs)
   private lazy val declaredOrdinals = Scope.ordinalsOf(declared)
 

@@ -1,6 +1,7 @@
 package io.dlcache.spark
 
 import org.apache.spark.sql.DataFrame
+import org.apache.spark.sql.internal.SQLConf
 
 /** How Spark would run a DataFrame now. */
 private[dlcache] object PhysicalPlans {
@@ -12,6 +13,13 @@ private[dlcache] object PhysicalPlans {
     */
   def textOf(data: DataFrame): String = {
     val plan = data.alias("data").queryExecution.executedPlan
-    ExpressionIds.replaceAllIn(plan.treeString(verbose = true, addSuffix = true, maxFields = Int.MaxValue), "")
+    ExpressionIds.replaceAllIn(SQLConf.withExistingConf(untruncated())(plan.treeString), "")
+  }
+
+  private def untruncated(): SQLConf = {
+    val conf = SQLConf.get.clone()
+    Seq("spark.sql.debug.maxToStringFields", "spark.sql.maxMetadataStringLength")
+      .foreach(conf.setConfString(_, Int.MaxValue.toString))
+    conf
   }
 }
