@@ -5,6 +5,7 @@ import java.time.temporal.ChronoUnit
 import java.util.UUID
 
 import scala.annotation.tailrec
+import scala.util.control.NonFatal
 
 import com.fasterxml.jackson.databind.JsonNode
 import io.dlcache.conf.{Root, WriteConf}
@@ -63,7 +64,7 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
       case Some(end) => (target, end)
       case None if attempt == MaxReadings => throw DlcacheErrors.inputChanged(target.path.toString, MaxReadings)
       case None =>
-        logInfo(s"A table changed while ${target.path} was written from it; its rows are read again")
+        logInfo(s"An input changed while ${target.path} was written from it; its rows are read again")
         settledOrBuilt(attempt + 1)
     }
   }
@@ -106,7 +107,7 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
       }
     }
 
-    /** None, and nothing is written, if the rows may be of another state of a table than the key. */
+    /** None, and nothing is written, if the rows may be of another state of an input than the key. */
     def build(current: Option[Manifest]): Option[End] = {
       if (current.isEmpty) ShardFiles.requireFree(path, hadoopConf)
       store.requirePublishable()
@@ -116,8 +117,9 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
       val explanation = planKey.explanation
       val lease = LeaseKeeper.driver.take(path, hadoopConf, Lease.Writer, None)
       try {
+        requireUnchanged()
         val shards = write(rows, layout)
-        if (hasMoved) {
+        if (hasMoved(shards)) {
           discard(shards)
           None
         } else {
@@ -131,7 +133,29 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
       } finally lease.close()
     }
 
-    private def hasMoved: Boolean = planKey.tables.nonEmpty && WriteCommand.this.planKey().tables != planKey.tables
+    /** The files are as the key says, and stay so or get another time: Spark reads those that lie there, whatever the
+      * DataFrame has listed. Not even with another try would it list them again.
+      */
+    private def requireUnchanged(): Unit = {
+      Thread.sleep(planKey.files.settling(System.currentTimeMillis()))
+      planKey.files.changed(hadoopConf).foreach(file => throw DlcacheErrors.filesChanged(path.toString, file))
+    }
+
+    /** Whether a table has another version than in the key, or lists other files. A file that was replaced under a list
+      * that stays the same is an error.
+      */
+    private def hasMoved(shards: Seq[WrittenShard]): Boolean =
+      try {
+        val moved = planKey.states.nonEmpty && WriteCommand.this.planKey().states != planKey.states
+        if (!moved) planKey.files.changed(hadoopConf).foreach { file =>
+          throw DlcacheErrors.filesChanged(path.toString, file)
+        }
+        moved
+      } catch {
+        case NonFatal(e) =>
+          discard(shards)
+          throw e
+      }
 
     /** An error other than our own may come from a publication that did take place: then the shards must stay. */
     private def publishOrDiscard(

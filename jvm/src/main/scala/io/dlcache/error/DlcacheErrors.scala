@@ -27,6 +27,9 @@ private[dlcache] object DlcacheErrors {
   def datasetChanged(path: String, attempts: Int): DlcacheException =
     error("DLCACHE_DATASET_CHANGED")("path" -> path, "attempts" -> attempts.toString)
 
+  def filesChanged(path: String, file: String): DlcacheException =
+    error("DLCACHE_FILES_CHANGED")("path" -> path, "file" -> file)
+
   def inputChanged(path: String, attempts: Int): DlcacheException =
     error("DLCACHE_INPUT_CHANGED")("path" -> path, "attempts" -> attempts.toString)
 

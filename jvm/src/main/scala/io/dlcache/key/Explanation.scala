@@ -2,6 +2,7 @@ package io.dlcache.key
 
 import com.fasterxml.jackson.databind.JsonNode
 import com.fasterxml.jackson.databind.node.{ArrayNode, JsonNodeFactory, ObjectNode}
+import io.dlcache.spark.PlanLeaf
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 
 /** What a key was made of, for people and for the comparison of two keys: docs/plan-key.md describes the keys. Nothing in
@@ -23,7 +24,8 @@ final private[key] class Explanation(redaction: Redaction) {
       val inputs = root.putArray("inputs")
       parts.inputs.foreach(input => inputs.add(describe(input)))
     }
-    root.set[JsonNode]("confs", mapOf(parts.confs))
+    root.set[JsonNode]("confs", mapOf(redaction.redactOptions(parts.confs)))
+    if (parts.hadoop.nonEmpty) root.set[JsonNode]("hadoop", mapOf(redaction.redactOptions(parts.hadoop)))
     if (parts.layout.nonEmpty) root.set[JsonNode]("layout", mapOf(redaction.redactOptions(parts.layout)))
     root.set[JsonNode]("options", mapOf(redaction.redactOptions(parts.options)))
     val reasons = root.putArray("reasons")
@@ -49,10 +51,10 @@ final private[key] class Explanation(redaction: Redaction) {
         node.set[JsonNode]("options", mapOf(redaction.redactOptions(files.options)))
         node.put("base", redaction.redactText(base))
         val list = node.putArray("list")
-        files.files.take(ListedFiles).foreach { file =>
-          list.addArray().add(
-            redaction.redactText(file.path.substring(base.length))
-          ).add(file.length).add(file.modified)
+        files.files.take(ListedFiles).foreach(file => add(list.addArray(), file, base))
+        if (files.named.nonEmpty) {
+          val named = node.putArray("named")
+          files.named.foreach(file => add(named.addArray(), file, ""))
         }
       case table: InputState.Table =>
         node.put("kind", "table").put("provider", table.kind).put("name", redaction.redactText(table.name))
@@ -65,6 +67,11 @@ final private[key] class Explanation(redaction: Redaction) {
         node.put("kind", "session").put("description", redaction.redactText(session.description))
     }
     node.put("digest", input.digest.hex)
+  }
+
+  private def add(entry: ArrayNode, file: PlanLeaf.FileState, base: String): Unit = {
+    entry.add(redaction.redactText(file.path.substring(base.length))).add(file.length).add(file.modified)
+    file.etag.foreach(entry.add(_))
   }
 
   private def linesOf(plan: LogicalPlan): ArrayNode = {
@@ -105,6 +112,7 @@ private[key] object Explanation {
       schema: String,
       inputs: Seq[InputState],
       confs: Map[String, String],
+      hadoop: Map[String, String],
       layout: Map[String, String],
       options: Map[String, String],
       reasons: Seq[Reason]

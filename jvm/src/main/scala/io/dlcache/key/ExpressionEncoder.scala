@@ -22,9 +22,6 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
     "SparkPartitionID"
   ).map(SparkExpressions + _)
 
-  /** The fields of `_metadata` that say how Spark has divided a file. Whoever takes the whole column takes them too. */
-  private val BlockFields = Seq("file_block_start", "file_block_length")
-
   /** The option of `from_xml` that names a file. */
   private val SchemaFile = "rowValidationXSDPath"
 
@@ -75,13 +72,7 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
     case literal: Literal => writeLiteral(sink, literal, context)
     case version: SparkVersion => sink.string(version.getClass.getName).string(SPARK_VERSION).string(SPARK_REVISION)
     case field: GetStructField =>
-      sink.string("field").long('i', field.ordinal.toLong)
-      field.child match {
-        case column: AttributeReference
-            if isFileMetadata(column) && !BlockFields.contains(field.childSchema(field.ordinal).name) =>
-          sink.part(Digest(writeColumn(_, column, context)))
-        case child => sink.part(encode(child, context))
-      }
+      sink.string("field").long('i', field.ordinal.toLong).part(encode(field.child, context))
     case variable: VariableReference => sink.part(encode(variable.varDef.currentValue, context))
     case udf: ScalaUDF =>
       sink.string("scala-udf").string(udf.dataType.json)
@@ -238,8 +229,6 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
         plans.dependOnSequence(s"$name()", context.operator)
         if (!hasChosenSeed(seeded)) plans.because(Reason.unseeded(s"$name()"))
       case _ if PartitionFunctions(kind) => plans.becauseOfPartitions(s"$name()")
-      case column: AttributeReference if isFileMetadata(column) =>
-        plans.becauseOfPartitions(s"${column.name}.${BlockFields.mkString(" or ")}")
       case xml: XmlToStructs if xml.options.keys.exists(_.equalsIgnoreCase(SchemaFile)) =>
         plans.becauseTraceless(Reason.unversioned(s"the file of $name()'s option $SchemaFile"))
       case _ => ()

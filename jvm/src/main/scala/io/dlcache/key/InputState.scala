@@ -13,12 +13,15 @@ sealed private[key] trait InputState {
 
 private[key] object InputState {
 
-  /** @param files sorted by path */
+  /** @param files sorted by path
+    * @param named files that the options name and the reader obeys
+    */
   final case class Files(
       format: String,
       roots: Seq[String],
       options: Map[String, String],
       files: Seq[PlanLeaf.FileState],
+      named: Seq[PlanLeaf.FileState],
       digest: Digest
   ) extends InputState
 
@@ -65,10 +68,17 @@ private[key] object InputState {
       writeMap(sink, options)
       sink.long('n', sorted.length.toLong)
       sorted.foreach { case (file, values) =>
-        sink.string(file.path).long('l', file.length).long('l', file.modified).part(values)
+        writeFile(sink, file)
+        sink.part(values)
       }
+      leaf.named.foreach(writeFile(sink, _))
     }
-    Files(leaf.format, leaf.roots, options, sorted.map(_._1), digest)
+    Files(leaf.format, leaf.roots, options, sorted.map(_._1), leaf.named, digest)
+  }
+
+  private def writeFile(sink: DigestSink, file: PlanLeaf.FileState): Unit = {
+    sink.string(file.path).long('l', file.length).long('l', file.modified)
+    file.etag.foreach(sink.string("etag").string(_))
   }
 
   /** @param extra digest of what else the relation holds */

@@ -1,11 +1,8 @@
 package io.dlcache.key
 
-import scala.util.Try
-
 import io.dlcache.spark.PhysicalPlans
 import org.apache.spark.sql.{DataFrame, SparkSession}
 import org.apache.spark.sql.catalyst.plans.logical.{Join, LogicalPlan, ResolvedHint}
-import org.apache.spark.sql.internal.SQLConf
 
 /** What decides how rows are spread over partitions, for plans whose rows depend on that. */
 sealed private[key] trait PhysicalLayout
@@ -25,35 +22,20 @@ private[key] object PhysicalLayout {
   private val Elsewhere =
     Seq("spark.sql.warehouse.dir", "spark.sql.catalogImplementation", "spark.sql.streaming.", "spark.sql.ui.")
 
-  /** Settings of the exchange of rows with Python. */
-  private val PythonPrefixes = Seq("arrow", "pandas", "python").map("spark.sql.execution." + _)
-
   def of(layout: PhysicalLayout, session: SparkSession, data: DataFrame): Map[String, String] = layout match {
     case Irrelevant => Map.empty
     case OfSource =>
-      parallelismOf(session) ++ changedSettings(session).filterNot(setting => Elsewhere.exists(setting._1.startsWith))
+      parallelismOf(session) ++ SemanticConfs.changed(session).filterNot(setting => Elsewhere.exists(setting._1.startsWith))
     case OfPlan =>
-      parallelismOf(session) ++ changedSettings(session) ++ Map(
+      parallelismOf(session) ++ SemanticConfs.changed(session) ++ Map(
         "spark.executors" -> session.sparkContext.getExecutorMemoryStatus.size.toString,
         "plan.hints" -> hintsOf(data.queryExecution.analyzed).mkString(" "),
         "plan.physical" -> Digest(_.string(PhysicalPlans.textOf(data))).hex
       )
   }
 
-  def pythonSettings(session: SparkSession): Map[String, String] =
-    changedSettings(session).filter(setting => PythonPrefixes.exists(setting._1.startsWith))
-
   private def parallelismOf(session: SparkSession): Map[String, String] =
     Map("spark.default.parallelism" -> session.sparkContext.defaultParallelism.toString)
-
-  /** All of `spark.sql.*` that differs from its default. */
-  private def changedSettings(session: SparkSession): Map[String, String] = {
-    val defaults = new SQLConf
-    session.conf.getAll.filter { case (name, value) =>
-      name.startsWith("spark.sql.") && value != null &&
-      !Try(defaults.getConfString(name)).toOption.contains(value)
-    }
-  }
 
   private def hintsOf(plan: LogicalPlan): Seq[String] = plan.collectWithSubqueries {
     case hint: ResolvedHint => hint.hints.toString

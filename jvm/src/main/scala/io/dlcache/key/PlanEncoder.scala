@@ -3,7 +3,7 @@ package io.dlcache.key
 import scala.annotation.tailrec
 import scala.collection.mutable
 
-import io.dlcache.spark.PlanLeaf
+import io.dlcache.spark.{FileBlocks, PlanLeaf}
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical._
 
@@ -57,7 +57,10 @@ final private[key] class PlanEncoder(
   /** Whether a Python function takes part. */
   def usesPython: Boolean = python
 
-  def encode(plan: LogicalPlan): Digest = encode(plan, None)
+  def encode(plan: LogicalPlan): Digest = {
+    if (FileBlocks.areReadBy(plan)) becauseOfPartitions("the part of a file that a row comes from")
+    encode(plan, None)
+  }
 
   private[key] def because(reason: Reason): Unit = {
     if (reason.code == Reason.PythonUdf) python = true

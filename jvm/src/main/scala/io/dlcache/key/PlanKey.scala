@@ -13,14 +13,16 @@ import org.apache.spark.sql.internal.SQLConf
   * @param scope `durable`, `session` or `user`
   * @param digest 64 hexadecimal digits
   * @param applicationId the Spark application that a session key belongs to
-  * @param tables the states of the tables in the plan that report one, and of the day and the like
+  * @param states of the inputs that may have another one by the time that the plan is executed: tables, files, the day
+  * @param files that the plan reads
   * @param isRepeatable whether the key of the same rows is the same again; if not, it never hits
   */
 final private[dlcache] class PlanKey private (
     val scope: String,
     val digest: String,
     val applicationId: Option[String],
-    val tables: Seq[String],
+    val states: Seq[String],
+    val files: InputFiles,
     val isRepeatable: Boolean,
     explain: () => JsonNode
 ) {
@@ -66,8 +68,8 @@ private[dlcache] object PlanKey {
       plan = Some(data.queryExecution.analyzed),
       schema = schemaOf(data),
       encoder.inputs,
-      SemanticConfs.of(session) ++
-        (if (encoder.usesPython) PhysicalLayout.pythonSettings(session) else Map.empty[String, String]),
+      SemanticConfs.of(session, encoder.usesPython),
+      if (encoder.inputs.exists(isStored)) HadoopSettings.of(session) else Map.empty,
       layout,
       options,
       encoder.reasons
@@ -76,6 +78,7 @@ private[dlcache] object PlanKey {
       writeHead(sink, parts)
       sink.string(application.getOrElse("")).part(plan)
       InputState.writeMap(sink, parts.confs)
+      InputState.writeMap(sink, parts.hadoop)
       InputState.writeMap(sink, layout)
       if (!encoder.isRepeatable) sink.string(UUID.randomUUID().toString)
     }
@@ -83,7 +86,10 @@ private[dlcache] object PlanKey {
       scope,
       digest.hex,
       application,
-      encoder.inputs.collect { case state @ (_: InputState.Table | _: InputState.Current) => state.digest.hex },
+      encoder.inputs.filter(mayMove).map(_.digest.hex),
+      new InputFiles(encoder.inputs.collect { case files: InputState.Files =>
+        files.options -> (files.files ++ files.named)
+      }),
       encoder.isRepeatable,
       explain(parts)
     )
@@ -104,18 +110,24 @@ private[dlcache] object PlanKey {
       schema = schemaOf(data),
       inputs = Nil,
       confs = Map.empty,
+      hadoop = Map.empty,
       layout = Map.empty,
       options,
       reasons = Nil
     )
-    new PlanKey(
-      User,
-      Digest(sink => writeHead(sink, parts).string(key)).hex,
-      None,
-      Nil,
-      isRepeatable = true,
-      explain(parts)
-    )
+    val digest = Digest(sink => writeHead(sink, parts).string(key)).hex
+    new PlanKey(User, digest, None, states = Nil, new InputFiles(Nil), isRepeatable = true, explain(parts))
+  }
+
+  /** Whether files are read for it, its own or those of a table. */
+  private def isStored(input: InputState): Boolean = input match {
+    case _: InputState.Files | _: InputState.Table => true
+    case _ => false
+  }
+
+  private def mayMove(input: InputState): Boolean = input match {
+    case _: InputState.Current => true
+    case other => isStored(other)
   }
 
   /** What all keys are made of. A user's key is the user's promise about the rows, so Spark's version is not in it. */

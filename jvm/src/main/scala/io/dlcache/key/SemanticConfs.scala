@@ -1,15 +1,14 @@
 package io.dlcache.key
 
-import scala.util.Try
-
+import io.dlcache.spark.SqlConfs
 import org.apache.spark.sql.SparkSession
-import org.apache.spark.sql.internal.SQLConf
 
-/** The SQL configurations that change what a query returns and that analysis does not write into the plan's expressions.
-  * Everything else (memory, parallelism, broadcast thresholds, ...) leaves the key alone.
+/** The SQL configurations that a key counts: all that the session has set to another value than their default, less
+  * [[HarmlessConfs]], and some by their value also where it is the default, since it may be another one elsewhere.
   */
 private[key] object SemanticConfs {
 
+  /** They count by their value, set or not. */
   private[key] val Names: Seq[String] = Seq(
     "spark.sql.ansi.enabled",
     "spark.sql.avro.datetimeRebaseModeInRead",
@@ -55,15 +54,18 @@ private[key] object SemanticConfs {
     "spark.sql.variant.validateUnicodeInJsonParsing"
   )
 
-  /** Configurations of this prefix restore an older behaviour: they count where they differ from their default. */
-  private val Legacy = "spark.sql.legacy."
+  /** Of SQL, and of Delta Lake, whose readers obey them. Names that Spark does not know are those of extensions. */
+  private val Prefixes = Seq("spark.sql.", "spark.databricks.delta.")
 
-  def of(session: SparkSession): Map[String, String] = {
-    val defaults = new SQLConf
-    val legacy = session.conf.getAll.filter { case (name, value) =>
-      name.startsWith(Legacy) && !Try(defaults.getConfString(name)).toOption.contains(value)
+  /** @param python whether Python functions take part */
+  def of(session: SparkSession, python: Boolean): Map[String, String] =
+    valuesOf(session, Names) ++ changed(session).filter { case (name, _) =>
+      !HarmlessConfs.contains(name) && (python || !HarmlessConfs.isOfPython(name))
     }
-    valuesOf(session, Names) ++ legacy
+
+  /** All that the session has set to another value than their default, harmless or not. */
+  def changed(session: SparkSession): Map[String, String] = session.conf.getAll.filter { case (name, value) =>
+    value != null && Prefixes.exists(name.startsWith) && !SqlConfs.defaultOf(name).contains(value)
   }
 
   private def valuesOf(session: SparkSession, names: Seq[String]): Map[String, String] =

@@ -1,14 +1,17 @@
 package io.dlcache.spark
 
+import java.util.Locale
+
 import scala.jdk.CollectionConverters._
 import scala.util.Try
 
 import io.dlcache.DlcacheTable
 import io.dlcache.conf.HadoopOptions
-import org.apache.spark.sql.DataFrame
+import org.apache.hadoop.fs.{EtagSource, FileStatus, Path}
+import org.apache.spark.sql.{DataFrame, SparkSession}
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.catalog.HiveTableRelation
-import org.apache.spark.sql.catalyst.expressions.Attribute
+import org.apache.spark.sql.catalyst.expressions.{Attribute, Expression}
 import org.apache.spark.sql.catalyst.plans.logical.{
   CollectMetrics,
   CommandResult,
@@ -16,7 +19,6 @@ import org.apache.spark.sql.catalyst.plans.logical.{
   LogicalPlan,
   Transpose
 }
-import org.apache.spark.sql.connector.catalog.Table
 import org.apache.spark.sql.execution.{ExternalRDD, LogicalRDD}
 import org.apache.spark.sql.execution.columnar.InMemoryRelation
 import org.apache.spark.sql.execution.datasources.{FileIndex, HadoopFsRelation, LogicalRelation}
@@ -30,13 +32,27 @@ sealed private[dlcache] trait PlanLeaf
 
 private[dlcache] object PlanLeaf {
 
-  final case class FileState(path: String, length: Long, modified: Long)
+  /** @param etag the store's own mark of this content, where the store gives one */
+  final case class FileState(path: String, length: Long, modified: Long, etag: Option[String])
+
+  object FileState {
+    def of(file: FileStatus): FileState = {
+      val etag = file match {
+        case marked: EtagSource => Option(marked.getEtag).filter(_.nonEmpty)
+        case _ => None
+      }
+      FileState(file.getPath.toString, file.getLen, file.getModificationTime, etag)
+    }
+  }
+
   final case class FilePartition(values: InternalRow, files: Seq[FileState])
 
   /** Files, read through an index that has listed them.
     *
     * @param format class of the reader
-    * @param partitions what the relation's own index holds: the files that will be read, not those that lie there now
+    * @param named files that the options name and the reader obeys, such as a schema
+    * @param partitions what the relation's own index holds of the partitions that the plan reads: the files that will be
+    *   read, not those that lie there now
     */
   final case class Files(
       format: String,
@@ -45,6 +61,7 @@ private[dlcache] object PlanLeaf {
       options: Map[String, String],
       bucketing: Option[String],
       roots: Seq[String],
+      named: Seq[FileState],
       partitions: () => Seq[FilePartition]
   ) extends PlanLeaf
 
@@ -87,7 +104,8 @@ private[dlcache] object PlanLeaf {
     * one was persisted gets the *persisted* rows, so its key must be made of the state that was persisted.
     * `alias` gives a new `QueryExecution`: that of `data` may have been resolved before something was persisted.
     */
-  def executed(data: DataFrame): LogicalPlan = data.alias("data").queryExecution.withCachedData
+  def executed(data: DataFrame): LogicalPlan =
+    PartitionFilters.pushed(data.alias("data").queryExecution.withCachedData)
 
   /** The names of the metrics that a write of `data` would observe. Those of persisted rows came when they were persisted. */
   def observations(data: DataFrame): Seq[String] =
@@ -98,8 +116,8 @@ private[dlcache] object PlanLeaf {
     case local: LocalRelation => Some(Rows(local.data))
     case result: CommandResult => Some(Rows(result.rows))
     case transposed: Transpose => Some(Rows(transposed.data))
-    case relation: LogicalRelation => Some(v1(relation))
-    case relation: DataSourceV2Relation => Some(v2(relation))
+    case FilteredRelation(relation, filters) => relationOf(relation, filters)
+    case _: LogicalRelation | _: DataSourceV2Relation => relationOf(plan, Nil)
     case memory: InMemoryRelation => Some(Persisted(memory.cacheBuilder.logicalPlan, memory.cacheBuilder))
     case rdd: LogicalRDD =>
       val distributed = Distributed(rdd.rdd.id, describe(rdd.output))
@@ -113,9 +131,18 @@ private[dlcache] object PlanLeaf {
 
   private def describe(output: Seq[Attribute]): String = output.map(_.name).mkString("[", ", ", "]")
 
-  private def v1(plan: LogicalRelation): PlanLeaf = plan.relation match {
-    case files: HadoopFsRelation =>
-      deltaVersion(files).getOrElse(
+  private def relationOf(plan: LogicalPlan, filters: Seq[Expression]): Option[PlanLeaf] = plan match {
+    case relation: LogicalRelation => Some(v1(relation, filters))
+    case relation: DataSourceV2Relation => Some(v2(relation, filters))
+    case _ => None
+  }
+
+  private def v1(plan: LogicalRelation, filters: Seq[Expression]): PlanLeaf = plan.relation match {
+    case files: HadoopFsRelation if KnownSources.isDelta(files.location, files.fileFormat) =>
+      deltaVersion(files).getOrElse(unknownFiles(files))
+    case files: HadoopFsRelation
+        if KnownSources.isFormat(files.fileFormat.getClass) && KnownSources.isIndex(files.location) =>
+      withNamedFiles(files.options, files) { named =>
         Files(
           files.fileFormat.getClass.getName,
           files.dataSchema,
@@ -123,31 +150,44 @@ private[dlcache] object PlanLeaf {
           files.options,
           files.bucketSpec.map(_.toString),
           files.location.rootPaths.map(_.toString),
-          listing(files.location)
+          named,
+          listing(files.location, filters)
         )
-      )
+      }
+    case files: HadoopFsRelation => unknownFiles(files)
     case other => Unversioned(s"${other.getClass.getName} $other", other)
   }
 
-  private def v2(plan: DataSourceV2Relation): PlanLeaf = {
+  private def unknownFiles(files: HadoopFsRelation): Unversioned = Unversioned(
+    s"files of ${files.fileFormat.getClass.getName} through ${files.location.getClass.getName}, not both of which are " +
+      "known to dlcache",
+    files
+  )
+
+  private def v2(plan: DataSourceV2Relation, filters: Seq[Expression]): PlanLeaf = {
     val options = plan.options.asCaseSensitiveMap.asScala.toMap
     plan.table match {
       case dataset: DlcacheTable if dataset.version() != null =>
         val counted = HadoopOptions.without(options)
         VersionedTable("dlcache", plan.name, dataset.id(), dataset.version(), plan.schema, counted, extra(plan))
+      case files: FileTable if KnownSources.isTable(files) && KnownSources.isIndex(files.fileIndex) =>
+        val ofTable = files.properties.asScala.toMap ++ options
+        withNamedFiles(ofTable, files) { named =>
+          Files(
+            files.fallbackFileFormat.getName,
+            files.dataSchema,
+            files.fileIndex.partitionSchema,
+            ofTable,
+            None,
+            files.fileIndex.rootPaths.map(_.toString),
+            named,
+            listing(files.fileIndex, filters)
+          )
+        }
       case files: FileTable =>
-        Files(
-          files.fallbackFileFormat.getName,
-          files.dataSchema,
-          files.fileIndex.partitionSchema,
-          files.properties.asScala.toMap ++ options,
-          None,
-          files.fileIndex.rootPaths.map(_.toString),
-          listing(files.fileIndex)
-        )
+        Unversioned(s"files of ${files.getClass.getName}, which is not known to dlcache", files)
       case table =>
-        val identity = for (id <- property(table, "id"); version <- property(table, "version")) yield (id, version)
-        identity match {
+        KnownSources.identity(table) match {
           case Some((id, version)) =>
             VersionedTable(table.getClass.getName, plan.name, id, version, plan.schema, options, extra(plan))
           case None => Unversioned(s"table ${plan.name} (${table.getClass.getName}), which reports no version", table)
@@ -157,38 +197,47 @@ private[dlcache] object PlanLeaf {
 
   private def extra(plan: DataSourceV2Relation): Seq[Any] = plan.productIterator.drop(5).toSeq
 
-  private def listing(index: FileIndex): () => Seq[FilePartition] = () =>
-    index.listFiles(Nil, Nil).map { partition =>
-      FilePartition(
-        partition.values,
-        partition.files.map(file => FileState(file.getPath.toString, file.getLen, file.getModificationTime))
-      )
+  /** Options of Avro and XML that name a file with a schema. */
+  private val NamingOptions = Set("avroschemaurl", "rowvalidationxsdpath")
+
+  /** A schema that is not where its option says may be a file that was given to the executors under that name. */
+  private def withNamedFiles(
+      options: Map[String, String],
+      source: AnyRef
+  )(leaf: Seq[FileState] => PlanLeaf): PlanLeaf = {
+    val named = options.toSeq.collect {
+      case (name, value) if NamingOptions(name.toLowerCase(Locale.ROOT)) => name -> value
+    }
+    val states = named.map { case (_, value) =>
+      Try(new Path(value)).flatMap { path =>
+        Try(FileState.of(path.getFileSystem(Sessions.hadoopConf(SparkSession.active)).getFileStatus(path)))
+      }
+    }
+    if (states.forall(_.isSuccess)) leaf(states.map(_.get).sortBy(_.path))
+    else Unversioned(s"the file of an option is not found: ${named.map(_._1).mkString(", ")}", source)
+  }
+
+  private def listing(index: FileIndex, filters: Seq[Expression]): () => Seq[FilePartition] = () =>
+    PartitionListing.of(index, filters).map { partition =>
+      FilePartition(partition.values, partition.files.map(file => FileState.of(file.fileStatus)))
     }
 
   /** Delta Lake's log index lists its files with a Spark job; the version of its snapshot says as much. Delta is not on
-    * the class path of the build, so its methods are looked up by name; without them the files are listed.
+    * the class path of the build, so its methods are looked up by name.
     */
   private def deltaVersion(files: HadoopFsRelation): Option[VersionedTable] = {
     val index = files.location
-    if (index.getClass.getName != "org.apache.spark.sql.delta.files.TahoeLogFileIndex") None
-    else
-      for {
-        filters <- call(index, "partitionFilters") if filters == Nil
-        snapshot <- call(index, "getSnapshot")
-        version <- call(snapshot, "version")
-        metadata <- call(snapshot, "metadata")
-        id <- call(metadata, "id")
-      } yield {
-        val roots = index.rootPaths.mkString(",")
-        VersionedTable("delta", roots, id.toString, version.toString, files.schema, files.options, Nil)
-      }
+    for {
+      filters <- call(index, "partitionFilters") if filters == Nil
+      snapshot <- call(index, "getSnapshot")
+      version <- call(snapshot, "version")
+      metadata <- call(snapshot, "metadata")
+      id <- call(metadata, "id")
+    } yield {
+      val roots = index.rootPaths.mkString(",")
+      VersionedTable("delta", roots, id.toString, version.toString, files.schema, files.options, Nil)
+    }
   }
-
-  /** `Table.id()` and `Table.version()` came with Spark 4.1; a table may have them on 4.0 too. Null means that it has no
-    * such thing, and a table that cannot say counts as one that has not.
-    */
-  private def property(table: Table, name: String): Option[String] =
-    Try(call(table, name)).toOption.flatten.map(_.toString)
 
   private def call(target: AnyRef, name: String): Option[AnyRef] =
     target.getClass.getMethods.find(method => method.getName == name && method.getParameterCount == 0).flatMap {

@@ -110,17 +110,6 @@ class InputSuite extends KeySuite {
     assert(table.get("kind").asText == "table" && table.get("version").asText == "1")
   }
 
-  test("Delta Lake is read by its table's id and version, without listing its files") {
-    val index = new org.apache.spark.sql.delta.files.TahoeLogFileIndex("table-1", 3)
-    def leaf(version: Long) = KeyTestAccess.read(spark, index.copy(version = version))
-    val before = durable(leaf(3))
-    assert(durable(leaf(3)) == before)
-    assert(durable(leaf(4)) != before)
-    assert(durable(KeyTestAccess.read(spark, index.copy(id = "table-2"))) != before)
-    val input = keyOf(leaf(3)).explanation.get("inputs").get(0)
-    assert(input.get("provider").asText == "delta" && input.get("version").asText == "3")
-  }
-
   test("local data is durable for every type, by content") {
     val data = spark.sql(
       """select * from values

@@ -1,11 +1,14 @@
 package org.apache.spark.sql
 
+import scala.jdk.CollectionConverters._
+
 import org.apache.spark.SparkContext
 import org.apache.spark.sql.catalyst.expressions.Expression
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 import org.apache.spark.sql.classic.{Dataset => ClassicDataset, ExpressionUtils, SparkSession => ClassicSession}
-import org.apache.spark.sql.execution.datasources.{FileIndex, HadoopFsRelation, LogicalRelation}
+import org.apache.spark.sql.execution.datasources.{FileFormat, FileIndex, HadoopFsRelation, LogicalRelation}
 import org.apache.spark.sql.execution.datasources.parquet.ParquetFileFormat
+import org.apache.spark.sql.internal.{SQLConf, StaticSQLConf}
 import org.apache.spark.sql.types.{LongType, StructType}
 
 /** What the suites of plan keys need of Spark's own package. */
@@ -20,11 +23,24 @@ object KeyTestAccess {
   def column(expression: Expression): Column = ExpressionUtils.column(expression)
 
   /** A DataFrame that reads through `index`. */
-  def read(session: SparkSession, index: FileIndex): DataFrame = {
+  def read(session: SparkSession, index: FileIndex, format: FileFormat = new ParquetFileFormat): DataFrame = {
     val schema = new StructType().add("a", LongType)
     val classic = session.asInstanceOf[ClassicSession]
-    val relation =
-      HadoopFsRelation(index, new StructType(), schema, None, new ParquetFileFormat, Map.empty)(classic)
+    val relation = HadoopFsRelation(index, new StructType(), schema, None, format, Map.empty)(classic)
     dataFrame(session, LogicalRelation(relation))
+  }
+
+  /** The defaults of all configurations that Spark has registered, as text. */
+  def confDefaults(): Map[String, String] = {
+    StaticSQLConf.WAREHOUSE_PATH: Unit
+    SQLConf.getConfigEntries().asScala.map(entry => entry.key -> entry.defaultValueString).toMap
+  }
+
+  /** Also static configurations, and values that Spark would refuse. */
+  def withConf[A](session: SparkSession, conf: (String, String))(body: => A): A = {
+    val settings = session.asInstanceOf[ClassicSession].sessionState.conf.settings
+    val before = settings.put(conf._1, conf._2)
+    try body
+    finally if (before == null) settings.remove(conf._1): Unit else settings.put(conf._1, before): Unit
   }
 }

@@ -21,3 +21,16 @@ case class TahoeLogFileIndex(id: String, version: Long) extends FileIndex {
 
 case class Snapshot(version: Long, metadata: Metadata)
 case class Metadata(id: String)
+
+/** Stands for an index of Delta Lake that is not [[TahoeLogFileIndex]] and has what it has. */
+case class PreparedDeltaFileIndex(version: Long) extends FileIndex {
+  def partitionFilters: Seq[Expression] = Nil
+  def getSnapshot: Snapshot = Snapshot(version, Metadata("id"))
+
+  override def rootPaths: Seq[Path] = Seq(new Path("/delta/table"))
+  override def listFiles(partitions: Seq[Expression], data: Seq[Expression]): Seq[PartitionDirectory] = Nil
+  override def inputFiles: Array[String] = Array.empty
+  override def refresh(): Unit = ()
+  override def sizeInBytes: Long = 0
+  override def partitionSchema: StructType = new StructType()
+}
