@@ -111,6 +111,12 @@ CASES: list[tuple[Callable[[Json], Any], list[str]]] = [
     (lambda e: e["plan"].insert(1, "  Sort [a ASC]"), ["plan: Sort [a ASC] was added"]),
     (lambda e: e["options"].update(dtype="float64"), ["option dtype: float32 -> float64"]),
     (lambda e: e["options"].clear(), ["option dtype: float32 -> (not set)"]),
+    (
+        of_input(FILES, list=[["day=1/part-0.parquet", 10, 1, "e1"], BASE["inputs"][0]["list"][1]]),
+        ["input file:/t/day=1/part-0.parquet was written again, with the same length"],
+    ),
+    (of_input(FILES, named=[["file:/t/row.xsd", 3, 1]]), ["input file:/t/row.xsd was added"]),
+    (lambda e: e.update(hadoop={"orc.x": "true"}), ["hadoop orc.x: (not set) -> true"]),
     (lambda e: e["confs"].update({"spark.sql.ansi.enabled": "false"}), ["conf spark.sql.ansi.enabled: true -> false"]),
     (lambda e: e.update(layout={"plan.0": "8"}), ["layout plan.0: (not set) -> 8"]),
     (

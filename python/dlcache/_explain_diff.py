@@ -25,6 +25,7 @@ def differences(before: Any, after: Any) -> list[str]:
         *_plan(texts(old.get("plan")), texts(new.get("plan"))),
         *_values("option", old.get("options"), new.get("options")),
         *_values("conf", old.get("confs"), new.get("confs")),
+        *_values("hadoop", old.get("hadoop"), new.get("hadoop")),
         *_values("layout", old.get("layout"), new.get("layout")),
         *_versions(old, new),
     ]
@@ -129,14 +130,15 @@ def _changed_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> Itera
         yield f"input {name}: {count(before.get('files'))} -> {count(after.get('files'))} files, not all of them listed"
 
 
-def _files(source: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The listed files by path, each with its length and time of modification."""
+def _files(source: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """The listed files by path, each with its length, its time of modification and perhaps its ETag."""
     base = str(source.get("base", ""))
-    listed = [sequence(entry) for entry in sequence(source.get("list"))]
-    return {f"{base}{entry[0]}": (entry[1], entry[2]) for entry in listed if len(entry) == 3}
+    listed = [(base, sequence(entry)) for entry in sequence(source.get("list"))]
+    listed += [("", sequence(entry)) for entry in sequence(source.get("named"))]
+    return {f"{at}{entry[0]}": tuple(entry[1:]) for at, entry in listed if len(entry) in (3, 4)}
 
 
-def _replaced(path: str, before: tuple[Any, Any], after: tuple[Any, Any]) -> str:
+def _replaced(path: str, before: tuple[Any, ...], after: tuple[Any, ...]) -> str:
     if before[0] != after[0]:
         return f"input {path} was replaced: {count(before[0])} -> {count(after[0])} bytes"
     return f"input {path} was written again, with the same length"

@@ -39,6 +39,7 @@ def made_of(explanation: Any) -> list[str]:
     lines += [f"plan {line}" for line in texts(there.get("plan"))]
     lines += [f"option {name} = {value}" for name, value in sorted(mapping(there.get("options")).items())]
     lines += [f"conf {name} = {value}" for name, value in sorted(mapping(there.get("confs")).items())]
+    lines += [f"hadoop {name} = {value}" for name, value in sorted(mapping(there.get("hadoop")).items())]
     lines += [f"layout {name} = {value}" for name, value in sorted(mapping(there.get("layout")).items())]
     if "spark-version" in there and "user-key" not in there:
         lines.append(f"Spark {there['spark-version']}")

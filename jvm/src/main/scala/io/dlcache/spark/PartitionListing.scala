@@ -51,10 +51,8 @@ private[spark] object PartitionListing {
     }
     def list(some: Seq[PartitionPath]): Seq[PartitionDirectory] = SQLConf.withExistingConf(conf) {
       val spec = PartitionSpec(schema, some)
-      // The type of its first parameter, the session, has another name up to Spark 4.1.
-      val listed = classOf[InMemoryFileIndex].getConstructors.head
-        .newInstance(session, some.map(_.path), Map.empty, Some(schema), cache, Some(spec), None)
-      listed.asInstanceOf[InMemoryFileIndex].listFiles(Nil, Nil)
+      new InMemoryFileIndex(session, some.map(_.path), Map.empty, Some(schema), cache, Some(spec), None)
+        .listFiles(Nil, Nil)
     }
     val atOnce = math.max(1, math.min(conf.parallelPartitionDiscoveryThreshold, (paths.size + Threads - 1) / Threads))
     val parts = paths.grouped(atOnce).toSeq
