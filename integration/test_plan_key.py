@@ -21,6 +21,7 @@ from pyspark.sql import DataFrame, Row, SparkSession  # noqa: E402
 from pyspark.sql import functions as F  # noqa: E402, N812
 
 import dlcache  # noqa: E402
+from dlcache import _python_functions  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::ResourceWarning")
 
@@ -39,24 +40,27 @@ def session(master: str) -> SparkSession:
     return dlcache.configure(SparkSession.builder.master(master).config("spark.ui.enabled", "false")).getOrCreate()
 
 
-def plan_key(data: DataFrame) -> Any:
+def plan_key(data: DataFrame, udf: str = "session") -> Any:
+    """As `dlcache.cache` has it computed."""
     jvm: Any = data.sparkSession._jvm
-    return jvm.io.dlcache.key.PlanKey.of(data._jdf, jvm.scala.Predef.Map().empty(), jvm.scala.Option.empty())
+    sources = jvm.io.dlcache.key.PythonSources.parse(_python_functions.function_sources(data, udf) or "{}").get()
+    python = jvm.io.dlcache.key.PythonSources(sources, udf.lower() == "source")
+    return jvm.io.dlcache.key.PlanKey.of(data._jdf, jvm.scala.Predef.Map().empty(), jvm.scala.Option.empty(), python)
 
 
-def explanation(data: DataFrame) -> Any:
-    return json.loads(plan_key(data).explanation().toString())
+def explanation(data: DataFrame, udf: str = "session") -> Any:
+    return json.loads(plan_key(data, udf).explanation().toString())
 
 
-def key(data: DataFrame) -> tuple[str, str, set[str]]:
+def key(data: DataFrame, udf: str = "session") -> tuple[str, str, set[str]]:
     """The scope, the digest and the codes of the reasons."""
-    found = plan_key(data)
+    found = plan_key(data, udf)
     reasons = json.loads(found.explanation().toString())["reasons"]
     return found.scope(), found.digest(), {reason["code"] for reason in reasons}
 
 
-def durable(data: DataFrame) -> str:
-    scope, digest, reasons = key(data)
+def durable(data: DataFrame, udf: str = "session") -> str:
+    scope, digest, reasons = key(data, udf)
     assert scope == "durable", reasons
     return digest
 
@@ -128,8 +132,11 @@ def test_arrow_is_durable_by_content(spark: SparkSession, threshold: str) -> Non
 def test_an_rdd_is_not_durable(spark: SparkSession) -> None:
     rdd = spark.sparkContext.parallelize([(1,), (2,)])
     data = rdd.map(lambda row: (row[0] + 1,)).toDF("i int")
-    assert in_session(data, "rdd") == in_session(data, "rdd")
-    assert in_session(rdd.toDF("i int"), "rdd") != in_session(rdd.map(lambda row: row).toDF("i int"), "rdd")
+    reasons = ("rdd", "python-udf")
+    assert in_session(data, *reasons) == in_session(data, *reasons)
+    mapped = rdd.map(lambda row: row).toDF("i int")
+    assert in_session(rdd.toDF("i int"), *reasons) != in_session(mapped, *reasons)
+    assert key(mapped, "source")[0] == "session"
 
 
 def adder(n: int) -> Any:

@@ -55,6 +55,14 @@ BASE: Json = {
         },
         {"kind": "local", "rows": 3, "bytes": 24, "digest": "3" * 64},
     ],
+    "functions": [
+        {
+            "code": "a" * 64,
+            "python": "CPython 3.11.7",
+            "modules": {"steps": "b" * 64},
+            "packages": {"numpy": "2.4.6"},
+        }
+    ],
     "confs": {"spark.sql.ansi.enabled": "true"},
     "options": {"dtype": "float32"},
     "reasons": [],
@@ -91,6 +99,18 @@ CASES: list[tuple[Callable[[Json], Any], list[str]]] = [
     (of_input(TABLE, id="u-2", version="0"), ["input table db.t was made anew", "input table db.t: version 7 -> 0"]),
     (of_input(LOCAL, rows=4), ["input local rows: 3 -> 4 rows"]),
     (of_input(LOCAL), ["input local rows: other values"]),
+    (
+        lambda e: e["functions"][0].update(packages={"numpy": "2.5.0"}),
+        ["Python function: package numpy: 2.4.6 -> 2.5.0"],
+    ),
+    (
+        lambda e: e["functions"][0].update(modules={"steps": "c" * 64}),
+        ["Python function: module steps: bbbbbbbbbbbb -> cccccccccccc"],
+    ),
+    (
+        lambda e: e["functions"][0].update(code="c" * 64),
+        ["Python function: another code or other captured values"],
+    ),
     (lambda e: e["inputs"].pop(TABLE), ["input table db.t at version 7 was removed"]),
     (
         lambda e: e["inputs"].append({"kind": "session", "description": "RDD 4", "digest": "4" * 64}),
@@ -195,6 +215,8 @@ def test_what_a_key_was_made_of() -> None:
     assert "input local rows (3 rows, 24 bytes)" in lines
     assert "column v: array<double>" in lines
     assert "option dtype = float32" in lines
+    assert "Python function aaaaaaaaaaaa" in lines
+    assert "Python functions rest on package numpy 2.4.6" in lines
     assert "plan   Filter (a > 1)" in lines
     today = {"kind": "current", "function": "current_date()", "value": "DATE '2026-11-29'"}
     assert made_of({"inputs": [today]}) == ["input current_date() = DATE '2026-11-29'"]

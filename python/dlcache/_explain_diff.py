@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-from ._explain_words import columns, count, describe, format_of, mapping, reasons, sequence, texts
+from ._explain_words import columns, count, describe, format_of, functions, mapping, reasons, sequence, texts
 
 LISTED = 20
 """So many files of one input are named; the others are counted."""
@@ -21,6 +21,7 @@ def differences(before: Any, after: Any) -> list[str]:
         *_key(old, new),
         *_reasons(old, new),
         *_inputs(old, new),
+        *_functions(old, new),
         *_columns(columns(old), columns(new)),
         *_plan(texts(old.get("plan")), texts(new.get("plan"))),
         *_values("option", old.get("options"), new.get("options")),
@@ -42,6 +43,13 @@ def _reasons(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     before, after = reasons(old), reasons(new)
     yield from (f"session key: {message}" for message in after if message not in before)
     yield from (f"no session key any more for: {message}" for message in before if message not in after)
+
+
+def _functions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    (old_codes, old_parts), (new_codes, new_parts) = functions(old), functions(new)
+    yield from _values("Python function:", old_parts, new_parts)
+    if old_codes != new_codes and old_codes and new_codes:
+        yield "Python function: another code or other captured values"
 
 
 def _versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

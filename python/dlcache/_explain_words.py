@@ -35,6 +35,9 @@ def made_of(explanation: Any) -> list[str]:
     if "user-key" in there:
         lines.append(f"key {there['user-key']!r}")
     lines += [f"input {describe(mapping(item))}" for item in sequence(there.get("inputs"))]
+    codes, parts = functions(there)
+    lines += [f"Python function {code}" for code in codes]
+    lines += [f"Python functions rest on {name} {text}" for name, text in sorted(parts.items())]
     lines += [f"column {name}: {text}" for name, text in columns(there)]
     lines += [f"plan {line}" for line in texts(there.get("plan"))]
     lines += [f"option {name} = {value}" for name, value in sorted(mapping(there.get("options")).items())]
@@ -67,6 +70,17 @@ def describe(source: Mapping[str, Any]) -> str:
     if kind == "current":
         return f"{source.get('function')} = {source.get('value')}"
     return str(source.get("description", kind))
+
+
+def functions(explanation: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
+    """The digests of the Python functions that count by their source, and what they rest on."""
+    found = [mapping(item) for item in sequence(explanation.get("functions"))]
+    parts = {}
+    for each in found:
+        parts["Python"] = str(each.get("python"))
+        parts |= {f"package {name}": text for name, text in mapping(each.get("packages")).items()}
+        parts |= {f"module {name}": str(text)[:12] for name, text in mapping(each.get("modules")).items()}
+    return sorted(str(each.get("code"))[:12] for each in found), parts
 
 
 def format_of(source: Mapping[str, Any]) -> str:

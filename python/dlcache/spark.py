@@ -21,6 +21,7 @@ except ImportError as missing:
 
 from ._dataset import Dataset, load
 from ._errors import OptionError, WriteError
+from ._python_functions import call_driver, function_sources
 from ._result import CacheResult
 from ._spark_errors import NO_CONNECTOR, connector_error, convert_connector_errors
 from ._spark_jar import (
@@ -112,6 +113,7 @@ def cache(
     shards: int | None = None,
     shuffle: int | None = None,
     pack: Mapping[str, Sequence[str]] | None = None,
+    udf: str | None = None,
     mode: str = "errorifexists",
     progress: bool | None = None,
     storage_options: Mapping[str, Any] | None = None,
@@ -134,6 +136,10 @@ def cache(
     shuffle   a seed: rows are spread over the shards at random.
     pack      {"features": ["age", "height"]}: columns of numbers, all of one type and without nulls, to store as one
               tensor column [2], so that a row of them is one place to read. Spark reads them as the columns they were.
+    udf       "session" (default): a query with Python UDFs is a hit within its Spark application. "source": also in
+              others, as long as the UDFs' source, the values that they capture, the version of Python and those of the
+              packages that they import are the same. It is your promise that the UDFs depend on nothing else, and that
+              the workers have the driver's modules and packages.
     mode      "errorifexists" (default): build or hit, an error if `path` has another key. "ignore": leave what is at
               `path`. "overwrite": build again. "append": add shards to `path`.
     progress  None (default): a bar of the write's tasks and one line in a terminal or notebook, else a line to the
@@ -156,12 +162,14 @@ def cache(
         "shards": shards,
         "shuffle": shuffle,
         "pack": _packs(pack),
+        "udf": udf,
     }
-    own = {"request", "path"} & {name.lower() for name in options}
+    own = {"request", "path", "functions"} & {name.lower() for name in options}
     if own:
         raise OptionError(
             f"{', '.join(sorted(own))}: dlcache.cache sets this itself; give a path as the argument `path`"
         )
+    given["functions"] = None if key is not None else function_sources(df, udf)
     merged = {name: _text(value) for name, value in (given | options).items() if value is not None}
     show = interactive() if progress is None else progress
     writer = df.write.format("dlcache").options(**merged, request=request)
@@ -197,17 +205,7 @@ def _result(spark: SparkSession, request: str) -> CacheResult:
 
 def _driver_outcome(spark: Any, request: str) -> dict[str, Any] | None:
     """The outcome from the driver's memory, without a query. None where the driver's classes cannot be called."""
-    jvm = getattr(spark, "_jvm", None)
-    if jvm is None:
-        return None
-    from py4j.java_gateway import JavaClass
-    from py4j.protocol import Py4JError
-
-    try:
-        # Not by `jvm.io.dlcache...`, which asks the JVM whether each part of the name is a class.
-        text = JavaClass(_OUTCOMES, jvm._gateway_client).json(request)
-    except Py4JError:
-        return None
+    text = call_driver(spark, _OUTCOMES, "json", request)
     return None if text is None else dict(json.loads(text))
 
 

@@ -52,7 +52,8 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     if (observations.nonEmpty) throw DlcacheErrors.observedQuery(observations.mkString(", "))
   }
 
-  private def planKey() = PlanKey.of(data, conf.writeOptions, conf.key)
+  private def planKey() = PlanKey.of(data, conf.writeOptions, conf.key, conf.python)
+
 
   /** Spark reads a table as it is when a query is planned, which may be later than its key was computed. */
   @tailrec

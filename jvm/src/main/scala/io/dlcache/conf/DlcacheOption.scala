@@ -31,6 +31,9 @@ private[dlcache] object DlcacheOption {
 
   val Uncompressed = "uncompressed"
   val SourceDtype = "source"
+  val SessionUdf = "session"
+  val SourceUdf = "source"
+  val Udfs: Seq[String] = Seq(SessionUdf, SourceUdf)
   val Dtypes: Seq[String] = SourceDtype +: FloatDtype.all.map(_.name)
 
   val Path: DlcacheOption = DlcacheOption(
@@ -100,6 +103,18 @@ private[dlcache] object DlcacheOption {
     "no end",
     "Counted from the write: afterwards the dataset is no hit any more, and `dlcache gc` may delete it."
   )
+  val Udf: DlcacheOption = DlcacheOption(
+    "udf",
+    Udfs.map(quote).mkString(", "),
+    quote(SessionUdf),
+    "How Python UDFs count: `session`, for this Spark application; `source`, by their source in any application (`docs/plan-key.md`). `source` needs `dlcache.cache`."
+  )
+  val Functions: DlcacheOption = DlcacheOption(
+    "functions",
+    "JSON text",
+    "none",
+    "What `dlcache.cache` knows of the plan's Python functions. It sets this itself."
+  )
   val Request: DlcacheOption = DlcacheOption(
     "request",
     "a text, for example a UUID",
@@ -153,6 +168,8 @@ private[dlcache] object DlcacheOption {
       Shards,
       Shuffle,
       Ttl,
+      Udf,
+      Functions,
       Request,
       VersionAsOf,
       Version,

@@ -1,6 +1,7 @@
 package io.dlcache.conf
 
 import io.dlcache.error.DlcacheErrors
+import io.dlcache.key.PythonSources
 import io.dlcache.shard.{FloatDtype, Pack, ShardOptions}
 
 /** What a write was asked for, resolved: option > session configuration > default. It stays on the driver.
@@ -13,6 +14,7 @@ import io.dlcache.shard.{FloatDtype, Pack, ShardOptions}
   * @param shards how many, exactly
   * @param shuffle the seed
   * @param ttlSeconds after the write
+  * @param python what Python knows of the plan's functions, and how they count
   * @param request under which the outcome is kept for the client
   * @param hadoop settings of Hadoop for this write: credentials and endpoints, which are no part of the key
   */
@@ -28,6 +30,7 @@ final private[dlcache] case class WriteConf(
     shards: Option[Int],
     shuffle: Option[Long],
     ttlSeconds: Option[Long],
+    python: PythonSources,
     request: Option[String],
     hadoop: Map[String, String] = Map.empty
 ) {
@@ -75,6 +78,10 @@ private[dlcache] object WriteConf {
       shards = parser.positiveInt(DlcacheOption.Shards),
       shuffle = parser.integer(DlcacheOption.Shuffle),
       ttlSeconds = parser.seconds(DlcacheOption.Ttl),
+      python = PythonSources(
+        parser.parsed(DlcacheOption.Functions)(PythonSources.parse).getOrElse(Map.empty),
+        durable = parser.oneOf(DlcacheOption.Udf, DlcacheOption.Udfs).contains(DlcacheOption.SourceUdf)
+      ),
       request = parser.text(DlcacheOption.Request),
       hadoop = HadoopOptions.of(options)
     )

@@ -14,8 +14,10 @@ private[dlcache] object Reason {
 
   def rdd(description: String): Reason = Reason("rdd", s"rows come from an RDD: $description")
   def scalaUdf(name: String): Reason = Reason("scala-udf", s"Scala or Java UDF `$name`")
-  val PythonUdf = "python-udf"
-  def pythonUdf(name: String): Reason = Reason(PythonUdf, s"Python UDF `$name`")
+  def pythonUdf(name: String, why: Option[String] = None): Reason =
+    Reason("python-udf", s"Python UDF `$name`${why.fold("")(text => s": $text")}")
+  def untraceablePythonUdf(name: String, why: String): Reason =
+    Reason("python-udf", s"Python UDF `$name`: $why, $NeverAHit")
   def hiveUdf(name: String): Reason = Reason("hive-udf", s"Hive UDF `$name`")
   def typedLambda(node: String): Reason = Reason("typed-lambda", s"typed function in $node")
   def unseeded(what: String): Reason = Reason("unseeded-randomness", s"$what has no seed")

@@ -24,6 +24,7 @@ final private[key] class Explanation(redaction: Redaction) {
       val inputs = root.putArray("inputs")
       parts.inputs.foreach(input => inputs.add(describe(input)))
     }
+    if (parts.functions.nonEmpty) parts.functions.foreach(root.withArray[ArrayNode]("functions").add)
     root.set[JsonNode]("confs", mapOf(redaction.redactOptions(parts.confs)))
     if (parts.hadoop.nonEmpty) root.set[JsonNode]("hadoop", mapOf(redaction.redactOptions(parts.hadoop)))
     if (parts.layout.nonEmpty) root.set[JsonNode]("layout", mapOf(redaction.redactOptions(parts.layout)))
@@ -115,7 +116,8 @@ private[key] object Explanation {
       hadoop: Map[String, String],
       layout: Map[String, String],
       options: Map[String, String],
-      reasons: Seq[Reason]
+      reasons: Seq[Reason],
+      functions: Seq[JsonNode] = Nil
   )
 
   /** The longest directory that all paths lie in, with its slash. */

@@ -223,7 +223,7 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
         if (MLlibFunctions.digestOf(udf.function).isEmpty)
           plans.because(Reason.scalaUdf(udf.udfName.getOrElse("(anonymous)")))
       case function: PythonFuncExpression =>
-        plans.because(Reason.pythonUdf(function.name))
+        plans.functions.explain(function)
         if (seesBatches(function)) plans.becauseOfPartitions(s"the Python function `${function.name}` over batches")
       case seeded: ExpressionWithRandomSeed =>
         plans.dependOnSequence(s"$name()", context.operator)

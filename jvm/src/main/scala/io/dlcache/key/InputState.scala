@@ -99,7 +99,7 @@ private[key] object InputState {
 
   /** As `local`, of rows that are Python's values. */
   def python(leaf: PlanLeaf.PythonList, types: Seq[DataType], limit: Long = LocalBytes): Either[Reason, Local] =
-    try contentOf("python", leaf.rows(), types, limit)(PythonValueEncoder.write)
+    try contentOf("python", leaf.content.rows(), types, limit)(PythonValueEncoder.write)
     catch { case error: PickleException => Left(Reason.unknownValue("local rows", s"pickle (${error.getMessage})")) }
 
   /** As `local`, of Arrow's batches: their bytes. */

@@ -25,7 +25,9 @@ import org.apache.spark.sql.catalyst.plans.logical._
   */
 final private[key] class PlanEncoder(
     localBytes: Long = InputState.LocalBytes,
-    current: CurrentValues = new CurrentValues(Nil)
+    current: CurrentValues = new CurrentValues(Nil),
+    python: PythonSources = PythonSources.none,
+    isPersisted: Boolean = false
 ) {
   private val foundReasons = mutable.LinkedHashSet.empty[Reason]
   private val foundInputs = mutable.LinkedHashMap.empty[Digest, InputState]
@@ -35,9 +37,11 @@ final private[key] class PlanEncoder(
   private var spread: PhysicalLayout = PhysicalLayout.Irrelevant
   private var traceless = false
   private var instant = false
-  private var python = false
 
   private val values = new ValueEncoder(this)
+
+  /** The Python functions in the plan. */
+  private[key] val functions = new PythonFunctionEncoder(this, python, isPersisted)
 
   /** Why the key is not durable; empty if it is. */
   def reasons: Seq[Reason] = foundReasons.toSeq
@@ -55,17 +59,14 @@ final private[key] class PlanEncoder(
   def isRepeatable: Boolean = !traceless && !instant
 
   /** Whether a Python function takes part. */
-  def usesPython: Boolean = python
+  def usesPython: Boolean = functions.areUsed
 
   def encode(plan: LogicalPlan): Digest = {
     if (FileBlocks.areReadBy(plan)) becauseOfPartitions("the part of a file that a row comes from")
     encode(plan, None)
   }
 
-  private[key] def because(reason: Reason): Unit = {
-    if (reason.code == Reason.PythonUdf) python = true
-    foundReasons += reason
-  }
+  private[key] def because(reason: Reason): Unit = foundReasons += reason
 
   /** Something in the plan can have other rows or values each time. */
   private[key] def becauseTraceless(reason: Reason): Unit = {
@@ -141,9 +142,8 @@ final private[key] class PlanEncoder(
     }
     val kind = PlanNodes.kindOf(plan)
     kind match {
-      case PlanNodes.Relational | PlanNodes.Transparent => ()
+      case PlanNodes.Relational | PlanNodes.Transparent | PlanNodes.Python => ()
       case PlanNodes.Typed => because(Reason.typedLambda(name))
-      case PlanNodes.Python => because(Reason.pythonUdf(pythonFunction(plan)))
       case PlanNodes.Unknown =>
         val reason = Reason.unknownNode(s"the plan operator ${plan.getClass.getName}")
         if (plan.children.isEmpty) becauseTraceless(reason) else because(reason)
@@ -180,10 +180,6 @@ final private[key] class PlanEncoder(
     case depth => sink.long('L', depth.toLong)
   }
 
-  private def pythonFunction(plan: LogicalPlan): String =
-    plan.expressions.flatMap(_.collect { case function: PythonFuncExpression => function.name }).headOption
-      .getOrElse(PlanNodes.nameOf(plan))
-
   /** A sample's seed is a number up to Spark 4.0 and optional later. */
   private def checkSample(plan: Sample, outer: Option[Scope]): Unit = {
     dependOnSequence("sample", Option.when(outer.isEmpty)(plan))
@@ -213,10 +209,10 @@ final private[key] class PlanEncoder(
     * has from the clock, the session or the partitions was fixed when its rows were made, which may be long ago.
     */
   private def persisted(lineage: LogicalPlan, identity: AnyRef): Digest = {
-    val inner = new PlanEncoder(localBytes, current)
+    val inner = new PlanEncoder(localBytes, current, python, isPersisted = true)
     val digest = inner.encode(lineage)
     foundReasons ++= inner.reasons
-    python ||= inner.python
+    functions.include(inner.functions)
     traceless ||= inner.traceless
     val (moments, states) = inner.inputs.partition(_.isInstanceOf[InputState.Current])
     states.foreach(state => foundInputs.getOrElseUpdate(state.digest, state))
@@ -242,13 +238,25 @@ final private[key] class PlanEncoder(
       InputState.local(rows, plan.output.map(_.dataType), localBytes).fold(byIdentity, identity)
     case list: PlanLeaf.PythonList =>
       foundLayout += (() => s"python list ${list.slices}")
-      InputState.python(list, plan.output.map(_.dataType), localBytes).getOrElse(stateOf(plan, list.rdd))
+      val content =
+        if (python.of(list.content.command).exists(_.isIdentity))
+          InputState.python(list, plan.output.map(_.dataType), localBytes).toOption
+        else None
+      content.getOrElse(stateOf(plan, list.rdd))
     case list: PlanLeaf.ArrowList =>
       foundLayout += (() => s"arrow batches ${list.content.batches.length}")
       InputState.arrow(list, plan.output.map(_.dataType), localBytes).getOrElse(stateOf(plan, list.rdd))
-    case PlanLeaf.Distributed(id, description) =>
+    case PlanLeaf.Distributed(id, description, rddFunctions) =>
       because(Reason.rdd(description))
-      InputState.session(s"RDD $description", id.toLong)
+      val state = InputState.session(s"RDD $description", id.toLong)
+      if (rddFunctions.isEmpty) state
+      else {
+        val context = ValueEncoder.Context(Scope.empty, None, "an RDD")
+        state.copy(digest = Digest { sink =>
+          sink.part(state.digest)
+          rddFunctions.foreach(functions.encode(sink, _, s"of the RDD $description", values.write(sink, _, context)))
+        })
+      }
     case PlanLeaf.Unversioned(description, identity) =>
       becauseTraceless(Reason.unversioned(description))
       InputState.session(description, ObjectIdentity.of(identity))

@@ -13,7 +13,8 @@ import org.apache.spark.sql.internal.SQLConf
   * @param scope `durable`, `session` or `user`
   * @param digest 64 hexadecimal digits
   * @param applicationId the Spark application that a session key belongs to
-  * @param states of the inputs that may have another one by the time that the plan is executed: tables, files, the day
+  * @param states of the inputs that may have another one by the time that the plan is executed: tables, files, the day,
+  *   and the files that Python functions rest on
   * @param files that the plan reads
   * @param isRepeatable whether the key of the same rows is the same again; if not, it never hits
   */
@@ -47,16 +48,30 @@ private[dlcache] object PlanKey {
     * @param data analyzed, not streaming
     * @param writeOptions those that change what is written
     * @param userKey the user's own identity for the rows; the plan has no part in such a key
+    * @param python what is known of the plan's Python functions
     */
-  def of(data: DataFrame, writeOptions: Map[String, String], userKey: Option[String]): PlanKey = {
+  def of(
+      data: DataFrame,
+      writeOptions: Map[String, String],
+      userKey: Option[String],
+      python: PythonSources
+  ): PlanKey = {
     val session = data.sparkSession
     SQLConf.withExistingConf(data.queryExecution.sparkSession.sessionState.conf) {
-      userKey.fold(ofPlan(session, data, writeOptions))(ofUser(session, data, writeOptions, _))
+      userKey.fold(ofPlan(session, data, writeOptions, python))(ofUser(session, data, writeOptions, _))
     }
   }
 
-  private def ofPlan(session: SparkSession, data: DataFrame, options: Map[String, String]): PlanKey = {
-    val encoder = new PlanEncoder(current = new CurrentValues(Sessions.currentValueRules(data)))
+  def of(data: DataFrame, writeOptions: Map[String, String], userKey: Option[String]): PlanKey =
+    of(data, writeOptions, userKey, PythonSources.none)
+
+  private def ofPlan(
+      session: SparkSession,
+      data: DataFrame,
+      options: Map[String, String],
+      python: PythonSources
+  ): PlanKey = {
+    val encoder = new PlanEncoder(current = new CurrentValues(Sessions.currentValueRules(data)), python = python)
     val plan = encoder.encode(PlanLeaf.executed(data))
     val scope = if (encoder.reasons.isEmpty) Durable else Session
     val application = Option.when(scope == Session)(ApplicationIdentity.of(session.sparkContext))
@@ -72,7 +87,8 @@ private[dlcache] object PlanKey {
       if (encoder.inputs.exists(isStored)) HadoopSettings.of(session) else Map.empty,
       layout,
       options,
-      encoder.reasons
+      encoder.reasons,
+      encoder.functions.functions
     )
     val digest = Digest { sink =>
       writeHead(sink, parts)
@@ -86,7 +102,7 @@ private[dlcache] object PlanKey {
       scope,
       digest.hex,
       application,
-      encoder.inputs.filter(mayMove).map(_.digest.hex),
+      encoder.inputs.filter(mayMove).map(_.digest.hex) ++ encoder.functions.states.map(_.hex),
       new InputFiles(encoder.inputs.collect { case files: InputState.Files =>
         files.options -> (files.files ++ files.named)
       }),

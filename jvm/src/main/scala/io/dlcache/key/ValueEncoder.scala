@@ -2,8 +2,8 @@ package io.dlcache.key
 
 import java.time.ZoneId
 
-import io.dlcache.key.ValueEncoder.{Bytes, Context}
-import io.dlcache.spark.{PythonRows, SparkClasses}
+import io.dlcache.key.ValueEncoder.Context
+import io.dlcache.spark.{PythonFunctions, SparkClasses}
 import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.catalyst.expressions.{CommonExpressionId, ExprId, Expression}
@@ -50,7 +50,8 @@ final private[key] class ValueEncoder(plans: PlanEncoder) {
       plans.because(Reason.rdd(rdd.toString))
       sink.long('R', rdd.id.toLong)
     case broadcast: Broadcast[_] => sink.long('R', broadcast.id)
-    case function: Product if isPythonFunction(function) => writePythonFunction(sink, function, context)
+    case function: Product if PythonFunctions.isFunction(function) =>
+      plans.functions.encode(sink, function, context.owner, write(sink, _, context))
     case product: Product if KnownValues.contains(product.getClass) =>
       sink.string(product.getClass.getName)
       writeAll(sink, 'p', product.productIterator.toSeq, context)
@@ -73,18 +74,6 @@ final private[key] class ValueEncoder(plans: PlanEncoder) {
     case other => CanonicalJson(other.json)
   }
 
-  private def isPythonFunction(value: Any): Boolean =
-    value.getClass.getName == "org.apache.spark.api.python.SimplePythonFunction"
-
-  /** A Python function is its pickled bytes and the Python that runs it. */
-  private def writePythonFunction(sink: DigestSink, function: Product, context: Context): Unit =
-    function.productElementNames.zip(function.productIterator).foreach {
-      case ("command", Bytes(command)) => sink.bytes('P', command)
-      case ("pythonIncludes", includes: java.util.List[_]) => includes.forEach(write(sink, _, context))
-      case ("broadcastVars", broadcasts: java.util.List[_]) => broadcasts.forEach(write(sink, _, context))
-      case ("command" | "pythonVer" | "pythonIncludes" | "broadcastVars", value) => write(sink, value, context)
-      case _ => ()
-    }
 
   private def unknown(sink: DigestSink, value: Any, context: Context): Unit = {
     if (!context.explained) plans.because(Reason.unknownValue(context.owner, value.getClass.getName))
@@ -93,10 +82,6 @@ final private[key] class ValueEncoder(plans: PlanEncoder) {
 }
 
 private[key] object ValueEncoder {
-
-  private object Bytes {
-    def unapply(values: scala.collection.Seq[_]): Option[Array[Byte]] = PythonRows.allOf[Byte](values).map(_.toArray)
-  }
 
   /** Where a value stands.
     *

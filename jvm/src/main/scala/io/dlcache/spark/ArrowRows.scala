@@ -24,10 +24,7 @@ private[dlcache] object ArrowRows {
   def of(rdd: RDD[_]): Option[Batches] = rdd.dependencies match {
     case Seq(one) =>
       for {
-        step <- PythonRows.fieldOf(rdd, "org.apache.spark.rdd.MapPartitionsRDD", "f")
-        partitions <- Lambdas.serialized(step) if partitions.getImplClass == "org/apache/spark/rdd/RDD"
-        function <- Lambdas.captured(partitions).headOption if partitions.getCapturedArgCount == 1
-        conversion <- Lambdas.serialized(function) if conversion.getImplClass == Converters
+        conversion <- PythonRows.stepOf(rdd) if conversion.getImplClass == Converters
         settings <- settingsOf(Lambdas.captured(conversion))
         data <- PythonRows.fieldOf(one.rdd, "org.apache.spark.rdd.ParallelCollectionRDD", "data")
         batches <- PythonRows.allOf[Array[Byte]](data)

@@ -83,8 +83,10 @@ private[dlcache] object PlanLeaf {
   /** Rows that are part of the plan. */
   final case class Rows(rows: Seq[InternalRow]) extends PlanLeaf
 
-  /** Rows that PySpark keeps in the driver, as Python's values; `slices` says how they are spread over partitions. */
-  final case class PythonList(rows: () => Iterator[Any], slices: Int, rdd: Distributed) extends PlanLeaf
+  /** Rows that PySpark keeps in the driver, as Python's values, if the function on their way changes nothing; `slices` says
+    * how they are spread over partitions.
+    */
+  final case class PythonList(content: PythonRows.Pickled, slices: Int, rdd: Distributed) extends PlanLeaf
 
   /** As `PythonList`, of Arrow's batches. */
   final case class ArrowList(content: ArrowRows.Batches, rdd: Distributed) extends PlanLeaf
@@ -92,8 +94,8 @@ private[dlcache] object PlanLeaf {
   /** A persisted plan: what is read is what `lineage` gave when it was persisted; `identity` is these rows. */
   final case class Persisted(lineage: LogicalPlan, identity: AnyRef) extends PlanLeaf
 
-  /** An RDD. */
-  final case class Distributed(id: Int, description: String) extends PlanLeaf
+  /** An RDD; `functions` are the Python functions in its lineage. */
+  final case class Distributed(id: Int, description: String, functions: Seq[Product]) extends PlanLeaf
 
   /** A table or relation of which nothing durable is known; `identity` is it. */
   final case class Unversioned(description: String, identity: AnyRef) extends PlanLeaf
@@ -120,10 +122,11 @@ private[dlcache] object PlanLeaf {
     case _: LogicalRelation | _: DataSourceV2Relation => relationOf(plan, Nil)
     case memory: InMemoryRelation => Some(Persisted(memory.cacheBuilder.logicalPlan, memory.cacheBuilder))
     case rdd: LogicalRDD =>
-      val distributed = Distributed(rdd.rdd.id, describe(rdd.output))
+      val distributed = Distributed(rdd.rdd.id, describe(rdd.output), PythonFunctions.of(rdd.rdd))
       val list = PythonRows.of(rdd.rdd).map(PythonList(_, rdd.rdd.getNumPartitions, distributed))
       list.orElse(ArrowRows.of(rdd.rdd).map(ArrowList(_, distributed))).orElse(Some(distributed))
-    case rdd: ExternalRDD[_] => Some(Distributed(rdd.rdd.id, describe(rdd.output)))
+    case rdd: ExternalRDD[_] =>
+      Some(Distributed(rdd.rdd.id, describe(rdd.output), PythonFunctions.of(rdd.rdd)))
     case hive: HiveTableRelation =>
       Some(Unversioned(s"Hive table ${hive.tableMeta.identifier.unquotedString}", hive.tableMeta))
     case _ => None

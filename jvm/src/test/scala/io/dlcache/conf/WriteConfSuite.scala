@@ -1,5 +1,6 @@
 package io.dlcache.conf
 
+import io.dlcache.key.{PythonSource, PythonSources}
 import io.dlcache.error.DlcacheException
 import io.dlcache.shard.{FloatDtype, Pack}
 import org.scalatest.funsuite.AnyFunSuite
@@ -12,7 +13,21 @@ class WriteConfSuite extends AnyFunSuite {
   test("without options everything has its default") {
     val conf = WriteConf.of(Map.empty, Map("spark.app.name" -> "x"))
     assert(
-      conf == WriteConf(None, None, None, None, "uncompressed", 128L << 20, 32L << 20, Nil, None, None, None, None)
+      conf == WriteConf(
+        None,
+        None,
+        None,
+        None,
+        "uncompressed",
+        128L << 20,
+        32L << 20,
+        Nil,
+        None,
+        None,
+        None,
+        PythonSources.none,
+        None
+      )
     )
   }
 
@@ -30,6 +45,8 @@ class WriteConfSuite extends AnyFunSuite {
         "shards" -> "8",
         "shuffle" -> "-3",
         "ttl" -> "7d",
+        "udf" -> "Source",
+        "functions" -> """{"ab": {"digest": "cd"}}""",
         "request" -> "id-1"
       ),
       Map.empty
@@ -47,6 +64,7 @@ class WriteConfSuite extends AnyFunSuite {
         Some(8),
         Some(-3L),
         Some(604800L),
+        PythonSources(Map("ab" -> PythonSource(None, "cd", None, None, None, Nil, None)), durable = true),
         Some("id-1")
       )
     )
