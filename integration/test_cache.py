@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyspark.sql import functions as F  # noqa: N812
 
 import dlcache
 from dlcache import _spark_progress
@@ -110,6 +111,20 @@ def test_shards_and_shuffle_reach_the_writer(source: Any, tmp_path: Path) -> Non
     ids = rows_of(dataset)["id"]
     assert sorted(ids) == list(range(10))
     assert list(ids) != list(range(10))
+
+
+def test_an_observed_query_is_refused_by_name(source: Any, tmp_path: Path) -> None:
+    with pytest.raises(dlcache.WriteError) as raised:
+        dlcache.cache(source.observe("seen", F.count("*").alias("rows")), root=tmp_path / "root")
+    assert raised.value.condition == "DLCACHE_OBSERVED_QUERY"
+
+
+def test_functions_are_not_given_by_the_user(source: Any) -> None:
+    with pytest.raises(dlcache.OptionError, match="functions"):
+        dlcache.cache(source, functions="{}")
+    with pytest.raises(dlcache.WriteError, match="udf") as raised:
+        dlcache.cache(source, udf="durable")
+    assert raised.value.condition == "DLCACHE_INVALID_OPTION"
 
 
 def test_an_unknown_option_is_refused_by_name(source: Any, tmp_path: Path) -> None:

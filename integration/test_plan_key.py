@@ -169,10 +169,7 @@ def test_functions_over_batches_see_the_names_of_columns(
 
 
 def test_functions_over_batches_count_by_what_decides_their_batches(spark: SparkSession) -> None:
-    @F.pandas_udf("double")  # type: ignore[call-overload]
-    def centred(x: Any) -> Any:
-        return x - x.mean()
-
+    centred = F.pandas_udf(lambda x: x - x.mean(), "double")
     queries: list[Callable[[int], DataFrame]] = [
         lambda slices: spark.range(0, 20, 1, slices).select(centred(F.col("id").cast("double")).alias("z")),
         lambda slices: spark.range(0, 20, 1, slices).mapInPandas(lambda frames: frames, "id long"),

@@ -10,12 +10,14 @@ import copyreg
 import hashlib
 import io
 import pickle
+import re
 import struct
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _VALUES = 5_000_000
+_FRAMED = re.compile(rb"\x80[\x04\x05]\x95(.{8})", re.DOTALL)
 _CLOUDPICKLE = ("pyspark.cloudpickle", "cloudpickle")
 
 
@@ -99,6 +101,7 @@ class Pickled:
         self.names: set[tuple[str, str]] = set()
         self.calls: list[Call] = []
         self._inner: dict[int, Pickled] = {}
+        self._carried: list[Pickled] = []
         if copyreg._extension_registry:  # type: ignore[attr-defined]
             # Python keeps what stands for an extension code in a cache of the whole process.
             raise UntraceableError("extension codes for pickles are registered in this process")
@@ -109,22 +112,16 @@ class Pickled:
         for call in self.calls:
             if is_named(call.what, "_from_id", ("pyspark.core.broadcast", "pyspark.broadcast")):
                 self._inner[id(call)] = Pickled(broadcast(call.args[0]), broadcast)
-            for value in call.args:
-                self._look_inside(value, broadcast)
-        self._look_inside(self.root, broadcast)
-
-    def _look_inside(self, value: Any, broadcast: Callable[[int], bytes]) -> None:
-        """Bytes may be a pickle of their own, which names more. They count as bytes too if they are none."""
-        if type(value) is bytes and value[:1] == b"\x80" and value[-1:] == b".":
-            try:
-                self._inner[id(value)] = Pickled(value, broadcast)
-            except UntraceableError:
-                raise UntraceableError("bytes that look like a pickle and cannot be read") from None
+        if type(self.root) is bytes:
+            # Spark broadcasts a large function as the bytes of its pickle.
+            self._inner[id(self.root)] = Pickled(self.root, broadcast)
+        else:
+            self._carried = [Pickled(data[start:], broadcast) for start in _starts(data)]
 
     def all(self) -> Iterator[Pickled]:
         """This pickle and all inside it."""
         yield self
-        for inner in self._inner.values():
+        for inner in (*self._inner.values(), *self._carried):
             yield from inner.all()
 
     def inner(self, value: Any) -> Pickled | None:
@@ -156,6 +153,13 @@ class Pickled:
         except RecursionError:
             raise UntraceableError("values that are nested too deeply") from None
         return encoder.sha.digest()
+
+
+def _starts(data: bytes) -> Iterator[int]:
+    """Where bytes that `data` holds begin like a pickle of protocol 4 or later. They count as bytes, and name more."""
+    for found in _FRAMED.finditer(data, 1):
+        if int.from_bytes(found.group(1), "little") <= len(data) - found.end():
+            yield found.start()
 
 
 class _Reader(pickle.Unpickler):
