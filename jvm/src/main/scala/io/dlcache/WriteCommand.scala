@@ -54,7 +54,6 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
 
   private def planKey() = PlanKey.of(data, conf.writeOptions, conf.key, conf.python)
 
-
   /** Spark reads a table as it is when a query is planned, which may be later than its key was computed. */
   @tailrec
   private def settledOrBuilt(attempt: Int): (Target, End) = {

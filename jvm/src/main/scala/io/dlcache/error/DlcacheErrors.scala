@@ -95,7 +95,6 @@ private[dlcache] object DlcacheErrors {
   def udfSourceUnknown(function: String): DlcacheException =
     error("DLCACHE_UDF_SOURCE_UNKNOWN")("function" -> function)
 
-
   def unknownOption(option: String, known: Iterable[String]): DlcacheException =
     error("DLCACHE_UNKNOWN_OPTION")("option" -> option, "known" -> known.toSeq.sorted.mkString(", "))
 

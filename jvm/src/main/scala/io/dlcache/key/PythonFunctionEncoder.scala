@@ -44,7 +44,10 @@ final private[key] class PythonFunctionEncoder(plans: PlanEncoder, sources: Pyth
       case Some(why) => plans.becauseTraceless(Reason.untraceablePythonUdf(name, why))
       case None if !sources.durable => plans.because(Reason.pythonUdf(name, None))
       case None if !RowByRow(expression.evalType) =>
-        plans.because(Reason.pythonUdf(name, Some("it gets batches of rows, which depend on how the rows are partitioned")))
+        plans.because(Reason.pythonUdf(
+          name,
+          Some("it gets batches of rows, which depend on how the rows are partitioned")
+        ))
       case None if !isDurable(source) =>
         val why = source.flatMap(known => known.session.orElse(known.changed))
         plans.because(Reason.pythonUdf(name, why.orElse(Some("its source is not known"))))

@@ -74,7 +74,6 @@ final private[key] class ValueEncoder(plans: PlanEncoder) {
     case other => CanonicalJson(other.json)
   }
 
-
   private def unknown(sink: DigestSink, value: Any, context: Context): Unit = {
     if (!context.explained) plans.because(Reason.unknownValue(context.owner, value.getClass.getName))
     sink.long('o', ObjectIdentity.of(value.asInstanceOf[AnyRef]))
