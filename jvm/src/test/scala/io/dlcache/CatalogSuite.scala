@@ -46,7 +46,8 @@ class CatalogSuite extends AnyFunSuite with CatalogTest {
     withVersions { (table, path) =>
       val shown = sql(s"DESCRIBE EXTENDED $table").collect().map(row => s"${row.getString(0)} ${row.getString(1)}")
       val text = shown.mkString("\n")
-      val parts = Seq("Provider dlcache", s"Location file:$path", "dlcache.version=2", "dlcache.rows=5", "dlcache.shards=")
+      val parts =
+        Seq("Provider dlcache", s"Location file:$path", "dlcache.version=2", "dlcache.rows=5", "dlcache.shards=")
       (parts :+ s"dlcache.key=${current(path).planKey.digest} (${current(path).planKey.scope})").foreach { part =>
         assert(text.contains(part), text)
       }
@@ -94,9 +95,14 @@ class CatalogSuite extends AnyFunSuite with CatalogTest {
       }
       val read = spark.read.format("dlcache").option("history", true).load(path)
       assert(read.selectExpr("version", "rows", "shards", "key").collect().toSeq == expected)
-      assert(longs(s"SELECT version FROM $table.history WHERE timestamp = '${store(path).read(1).createdAt}'") == Seq(1L))
+      assert(
+        longs(s"SELECT version FROM $table.history WHERE timestamp = '${store(path).read(1).createdAt}'") == Seq(1L)
+      )
       intercept[AnalysisException](sql(s"SELECT * FROM no_such_$table.history"))
-      refusal("DLCACHE_NOT_A_DATASET")(spark.read.format("dlcache").option("history", true).load(newPath()).collect(): Unit)
+      refusal("DLCACHE_NOT_A_DATASET")(spark.read.format("dlcache").option(
+        "history",
+        true
+      ).load(newPath()).collect(): Unit)
     }
   }
 
@@ -186,7 +192,9 @@ class CatalogSuite extends AnyFunSuite with CatalogTest {
       assert(longs(s"SELECT version FROM $table.history") == Seq(2L, 1L))
       sql(s"CREATE OR REPLACE TABLE $table USING dlcache AS SELECT id FROM $table WHERE id > 2")
       assert(longs(s"SELECT id FROM $table") == Seq(3L, 4L))
-      intercept[Exception](sql(s"CREATE OR REPLACE TABLE $table USING dlcache AS SELECT id / raise_error('x') AS id FROM $table"))
+      intercept[Exception](
+        sql(s"CREATE OR REPLACE TABLE $table USING dlcache AS SELECT id / raise_error('x') AS id FROM $table")
+      )
       sql(s"CREATE OR REPLACE TABLE $table USING dlcache AS SELECT 'other' AS s")
       assert(spark.table(table).collect().toSeq == Seq(Row("other")))
       sql(s"REPLACE TABLE $table (s STRING) USING dlcache")

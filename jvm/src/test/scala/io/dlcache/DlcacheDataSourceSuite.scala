@@ -121,9 +121,10 @@ class DlcacheDataSourceSuite extends AnyFunSuite with CatalogTest {
     try {
       withoutCatalog {
         assert(spark.table("plain").count() == 3)
-        Seq("INSERT INTO plain VALUES (7)", "INSERT INTO seen VALUES (7)", "TRUNCATE TABLE plain").foreach { statement =>
-          val e = intercept[Exception](spark.sql(statement))
-          assert(e.getMessage.contains("spark.sql.catalog.spark_catalog") || statement.startsWith("TRUNCATE"), e)
+        Seq("INSERT INTO plain VALUES (7)", "INSERT INTO seen VALUES (7)", "TRUNCATE TABLE plain").foreach {
+          statement =>
+            val e = intercept[Exception](spark.sql(statement))
+            assert(e.getMessage.contains("spark.sql.catalog.spark_catalog") || statement.startsWith("TRUNCATE"), e)
         }
         refusal("DLCACHE_CATALOG_REQUIRED") {
           spark.sql(s"CREATE TABLE again USING dlcache LOCATION '$path' AS SELECT id FROM range(5)"): Unit

@@ -10,7 +10,12 @@ import io.dlcache.read.ReadSchema
 import io.dlcache.write.Alignment
 import org.apache.spark.sql.SaveMode
 import org.apache.spark.sql.connector.catalog.{SupportsRowLevelOperations, TruncatableTable}
-import org.apache.spark.sql.connector.write.{LogicalWriteInfo, RowLevelOperationBuilder, RowLevelOperationInfo, WriteBuilder}
+import org.apache.spark.sql.connector.write.{
+  LogicalWriteInfo,
+  RowLevelOperationBuilder,
+  RowLevelOperationInfo,
+  WriteBuilder
+}
 import org.apache.spark.sql.types.StructType
 
 /** A table that was there before the statement: what is written to it is appended, or replaces its rows. */

@@ -59,7 +59,7 @@ private[dlcache] object DlcacheOption {
     "dtype",
     Dtypes.map(quote).mkString(", "),
     quote(SourceDtype),
-    "What floating point columns, arrays and vectors are stored as."
+    "What floating point columns, arrays and vectors are stored as. A number that float32 cannot hold is an error."
   )
   val Compression: DlcacheOption = DlcacheOption(
     "compression",
@@ -89,7 +89,7 @@ private[dlcache] object DlcacheOption {
     "shards",
     "an integer from 1",
     "the DataFrame's own partitions",
-    "Spread the rows evenly over this many shards."
+    "Spread the rows evenly over this many shards. The order of the rows is not kept."
   )
   val Shuffle: DlcacheOption = DlcacheOption(
     "shuffle",

@@ -14,7 +14,7 @@ final private[dlcache] case class TableOptions private (
     properties: Map[String, String],
     isOfCatalog: Boolean
 ) {
-  import TableOptions.{FactPrefix, lowerCaseKeys}
+  import TableOptions.{lowerCaseKeys, FactPrefix}
 
   def path: Option[String] = values.get(DlcacheOption.Path.name)
 

@@ -109,6 +109,9 @@ private[dlcache] object DlcacheErrors {
   ): DlcacheException =
     error("DLCACHE_UNSUPPORTED_COLUMN", cause)("column" -> column, "type" -> dataType, "reason" -> reason)
 
+  def valueTooLarge(column: String, value: Double): DlcacheException =
+    error("DLCACHE_VALUE_TOO_LARGE")("column" -> column, "value" -> value.toString)
+
   def versionNotFound(path: String, version: Long, available: Seq[Long]): DlcacheException =
     error("DLCACHE_VERSION_NOT_FOUND")(
       "path" -> path,

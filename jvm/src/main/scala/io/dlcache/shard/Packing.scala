@@ -22,7 +22,12 @@ final private[shard] case class Packed(pack: Pack, ordinals: Seq[Int], values: S
     StructField(pack.name, ArrayType(values.head.dataType, containsNull = false), nullable = false)
 
   def column: LeafColumn =
-    LeafColumn(Seq(pack.name), field.dataType, ColumnStrategy.Packed(values, pack.columns, ordinals), None)
+    LeafColumn(
+      Seq(pack.name),
+      field.dataType,
+      ColumnStrategy.Packed(values, pack.columns, ordinals).named(pack.name),
+      None
+    )
 }
 
 private[shard] object Packing {

@@ -29,6 +29,10 @@ final private[dlcache] case class ShardLayout private (
     case (path, ColumnStrategy.Packed(_, names, _)) => path.head -> names
   }
 
+  /** For each column of which `dtype` has rounded whole numbers, how many. Of the task that writes. */
+  def rounded: Map[String, Long] =
+    columns.map(column => column.path.mkString(".") -> column.strategy.rounded).filter(_._2 > 0).toMap
+
   def message: MessageType = ParquetSchema.message(schema)
 }
 
@@ -62,7 +66,27 @@ final private[dlcache] case class LeafColumn(
 }
 
 /** How a column is buffered and written. */
-sealed private[dlcache] trait ColumnStrategy extends Serializable
+sealed private[dlcache] trait ColumnStrategy extends Serializable {
+  import ColumnStrategy._
+
+  /** Under the name `column` in messages. */
+  def named(column: String): ColumnStrategy = this match {
+    case Scalar(value) => Scalar(value.named(column))
+    case Lists(value, depth) => Lists(value.named(column), depth)
+    case Vector(value) => Vector(value.named(column))
+    case Packed(values, names, ordinals) => Packed(values.map(_.named(column)), names, ordinals)
+    case other => other
+  }
+
+  /** How many whole numbers `dtype` has rounded. */
+  def rounded: Long = this match {
+    case Scalar(value) => value.rounded
+    case Lists(value, _) => value.rounded
+    case Vector(value) => value.rounded
+    case Packed(values, _, _) => values.distinctBy(System.identityHashCode(_)).map(_.rounded).sum
+    case _ => 0L
+  }
+}
 
 private[dlcache] object ColumnStrategy {
   final case class Scalar(value: ValueType) extends ColumnStrategy
@@ -131,7 +155,7 @@ private[dlcache] object ShardLayout {
       (field.copy(dataType = StructType(resolved.map(_._1))), StructLayout(resolved.map(_._2)))
     case other =>
       val (dataType, strategy) = leaf(path, other, dtype, caseSensitive)
-      (field.copy(dataType = dataType), LeafColumn(path, dataType, strategy, vector(other)))
+      (field.copy(dataType = dataType), LeafColumn(path, dataType, strategy.named(path.mkString(".")), vector(other)))
   }
 
   private def leaf(

@@ -1,5 +1,6 @@
 package io.dlcache.shard
 
+import io.dlcache.error.DlcacheErrors
 import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
 import org.apache.spark.unsafe.Platform
 import org.apache.spark.unsafe.Platform.BYTE_ARRAY_OFFSET
@@ -102,17 +103,46 @@ private[shard] case object ShortCopy extends ValueCopy(4) {
   }
 }
 
-private[shard] case object DoubleToFloatCopy extends ValueCopy(4) {
+/** Rounds to float32, for the option `dtype`. A number that would become infinite is an error. Whole numbers that float32
+  * does not hold are counted: they are often identifiers.
+  *
+  * Each task has its own instance, because each task gets its own copy of the layout.
+  *
+  * @param column for messages
+  */
+final private[shard] case class DoubleToFloatCopy(column: String) extends ValueCopy(4) {
+  private var wholeNumbersRounded = 0L
+
+  def rounded: Long = wholeNumbersRounded
+
   override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
-    Platform.putFloat(to, BYTE_ARRAY_OFFSET + at, from.getDouble(ordinal).toFloat)
+    Platform.putFloat(to, BYTE_ARRAY_OFFSET + at, narrow(from.getDouble(ordinal)))
 
   override def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit = {
     var i = 0
     while (i < count) {
-      Platform.putFloat(to, BYTE_ARRAY_OFFSET + at + 4L * i, Platform.getDouble(base, offset + 8L * i).toFloat)
+      Platform.putFloat(to, BYTE_ARRAY_OFFSET + at + 4L * i, narrow(Platform.getDouble(base, offset + 8L * i)))
       i += 1
     }
   }
+
+  private def narrow(value: Double): Float = {
+    if (Math.abs(value) > DoubleToFloatCopy.MaxExact) check(value)
+    value.toFloat
+  }
+
+  /** Kept out of the loop, which few numbers leave. */
+  private def check(value: Double): Unit = {
+    val narrowed = value.toFloat
+    if (narrowed.isInfinite && !value.isInfinite) throw DlcacheErrors.valueTooLarge(column, value)
+    if (narrowed.toDouble != value && value == Math.rint(value)) wholeNumbersRounded += 1
+  }
+}
+
+private[shard] object DoubleToFloatCopy {
+
+  /** Up to here float32 holds every whole number. */
+  private val MaxExact = (1 << 24).toDouble
 }
 
 private[shard] case object FloatToDoubleCopy extends ValueCopy(8) {

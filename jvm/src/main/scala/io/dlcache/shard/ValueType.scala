@@ -51,7 +51,21 @@ final private[dlcache] case class ValueType(
     copy: ValueCopy,
     logical: Option[String] = None,
     precisionAndScale: Option[(Int, Int)] = None
-)
+) {
+
+  /** Under the name `column` in messages. */
+  def named(column: String): ValueType = copy match {
+    case _: DoubleToFloatCopy =>
+      ValueType(dataType, stored, dtype, DoubleToFloatCopy(column), logical, precisionAndScale)
+    case _ => this
+  }
+
+  /** How many whole numbers lost digits since this value was deserialized. */
+  def rounded: Long = copy match {
+    case narrowing: DoubleToFloatCopy => narrowing.rounded
+    case _ => 0L
+  }
+}
 
 private[dlcache] object ValueType {
 
@@ -64,7 +78,7 @@ private[dlcache] object ValueType {
     case LongType => ValueType(source, Stored.Int64, "int64", LongCopy)
     case FloatType if dtype.contains(FloatDtype.Float64) => float64(FloatToDoubleCopy)
     case FloatType => float32(FloatCopy)
-    case DoubleType if dtype.contains(FloatDtype.Float32) => float32(DoubleToFloatCopy)
+    case DoubleType if dtype.contains(FloatDtype.Float32) => float32(DoubleToFloatCopy(""))
     case DoubleType => float64(DoubleCopy)
     case DateType => ValueType(source, Stored.Int32, "int32", IntCopy, Some("date"))
     case TimestampType => ValueType(source, Stored.Int64, "int64", LongCopy, Some("timestamp"))

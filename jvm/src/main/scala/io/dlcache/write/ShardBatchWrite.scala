@@ -2,6 +2,7 @@ package io.dlcache.write
 
 import io.dlcache.error.DlcacheErrors
 import io.dlcache.spark.PlainBatchWrite
+import org.apache.spark.internal.Logging
 import org.apache.spark.sql.connector.write.{DataWriterFactory, PhysicalWriteInfo, WriterCommitMessage}
 import org.apache.spark.util.SerializableConfiguration
 
@@ -9,7 +10,7 @@ import org.apache.spark.util.SerializableConfiguration
   *
   * The commit coordinator stays on (Spark's default): one attempt of each task commits, the others delete their files.
   */
-final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrite {
+final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrite with Logging {
 
   override def createBatchWriterFactory(info: PhysicalWriteInfo): DataWriterFactory =
     new ShardWriterFactory(
@@ -46,7 +47,19 @@ final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrit
           s"it has ${message.rows} rows, and $written are in its shards"
         )
     }
+    warnOfRounding(understood)
     understood.sortBy(_.partition).flatMap(_.shards)
+  }
+
+  private def warnOfRounding(messages: Seq[ShardCommitMessage]): Unit = {
+    val counts = messages.flatMap(_.rounded).groupMapReduce(_._1)(_._2)(_ + _)
+    if (counts.nonEmpty) {
+      val columns = counts.toSeq.sorted.map { case (column, count) => s"`$column` ($count)" }.mkString(", ")
+      logWarning(
+        s"float32 does not hold these whole numbers of ${job.dataset}, which were rounded: $columns. Where they are " +
+          "identifiers, cast the column to an integer type, or set dtype to 'source' or 'float64'"
+      )
+    }
   }
 
   private def foreign(partition: Int, message: WriterCommitMessage) = {
@@ -65,6 +78,11 @@ final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrit
 /** What a task has written, in its order.
   *
   * @param rows that Spark handed to it
+  * @param rounded how many whole numbers of a column the option `dtype` has rounded
   */
-final private[write] case class ShardCommitMessage(partition: Int, rows: Long, shards: Seq[WrittenShard])
-    extends WriterCommitMessage
+final private[write] case class ShardCommitMessage(
+    partition: Int,
+    rows: Long,
+    shards: Seq[WrittenShard],
+    rounded: Map[String, Long]
+) extends WriterCommitMessage

@@ -52,7 +52,7 @@ final private[write] class ShardDataWriter(
   override def commit(): WriterCommitMessage = {
     closeCurrent()
     isOver = true
-    ShardCommitMessage(partition, rows, closed.toSeq)
+    ShardCommitMessage(partition, rows, closed.toSeq, layout.rounded)
   }
 
   override def abort(): Unit = {

@@ -10,7 +10,10 @@ class ReadConfSuite extends AnyFunSuite {
 
   test("a path is a dataset, at its current version or at a given one") {
     assert(ReadConf.of(Map("path" -> "/d"), Map.empty) == ReadConf.Dataset("/d", None))
-    assert(ReadConf.of(Map("Path" -> "/d", "VERSION" -> "2"), Map.empty) == ReadConf.Dataset("/d", Some(ReadConf.VersionAsOf(2))))
+    assert(ReadConf.of(Map("Path" -> "/d", "VERSION" -> "2"), Map.empty) == ReadConf.Dataset(
+      "/d",
+      Some(ReadConf.VersionAsOf(2))
+    ))
   }
 
   test("versionAsOf is version, timestampAsOf a time in the session's zone; they must agree") {

@@ -5,7 +5,7 @@ import java.util.concurrent.ConcurrentLinkedQueue
 
 import scala.jdk.CollectionConverters._
 
-import io.dlcache.WriteTest
+import io.dlcache.CatalogTest
 import io.dlcache.error.DlcacheException
 import io.dlcache.shard.{ShardLayout, ShardOptions}
 import io.dlcache.spark.Sessions
@@ -21,7 +21,7 @@ import org.scalatest.funsuite.AnyFunSuite
 import org.scalatest.time.{Seconds, Span}
 
 /** What the inner write makes of rows: shards, their order and their sizes. */
-class ShardSinkSuite extends AnyFunSuite with WriteTest with Eventually {
+class ShardSinkSuite extends AnyFunSuite with CatalogTest with Eventually {
 
   private def numbers(rows: Long, partitions: Int): DataFrame = spark.range(0, rows, 1, partitions).toDF("id")
 
@@ -201,10 +201,13 @@ class ShardSinkSuite extends AnyFunSuite with WriteTest with Eventually {
       )
       new ShardBatchWrite(job).commit(messages.toArray)
     }
-    commit(ShardCommitMessage(0, 0, Nil))
-    val few = refusal("DLCACHE_ROWS_MISSING")(commit(ShardCommitMessage(0, 0, Nil), ShardCommitMessage(1, 3, Nil)))
+    commit(ShardCommitMessage(0, 0, Nil, Map.empty))
+    val few = refusal("DLCACHE_ROWS_MISSING")(commit(
+      ShardCommitMessage(0, 0, Nil, Map.empty),
+      ShardCommitMessage(1, 3, Nil, Map.empty)
+    ))
     assert(few.getMessage.contains("partition 1") && few.getMessage.contains("3 rows"))
-    val none = refusal("DLCACHE_ROWS_MISSING")(commit(null, ShardCommitMessage(1, 0, Nil)))
+    val none = refusal("DLCACHE_ROWS_MISSING")(commit(null, ShardCommitMessage(1, 0, Nil, Map.empty)))
     assert(none.getMessage.contains("partition 0"))
   }
 
