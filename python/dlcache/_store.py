@@ -36,14 +36,15 @@ def local_path(path: str | os.PathLike[str]) -> str | None:
     if not _SCHEME.match(text) or (os.name == "nt" and text[1:2] == ":"):
         return os.path.abspath(os.path.expanduser(text))
     uri = urlsplit(text)
+    rest = text.partition(":")[2].removeprefix("//" + uri.netloc)
     if uri.scheme == "dbfs":
-        path = os.path.normpath("/" + uri.path.lstrip("/"))
+        path = os.path.normpath("/" + rest.lstrip("/"))
         return path if path.startswith("/Volumes/") else "/dbfs" + path
     if uri.scheme != "file":
         return None
     if uri.netloc not in ("", "localhost"):
         raise OptionError(f"{text!r} names the host {uri.netloc!r}; a local file is file:/path or file:///path")
-    return os.path.abspath(text[len("file:") :].removeprefix("//" + uri.netloc))
+    return os.path.abspath(rest)
 
 
 @dataclass(frozen=True)

@@ -125,14 +125,18 @@ def cache(
 
     A hit runs no Spark job. Works with classic Spark and Spark Connect.
 
-    path      where the dataset is. Default: a place under `root` that the plan key names.
+    path      where the dataset is; a local one is made absolute, with `~` as your home directory. Default: a place
+              under `root` that the plan key names.
     key       your own identity for the rows, in place of the plan key that dlcache computes.
     dtype     what floating-point columns are stored as: "float32" (default), "float64", or None for as they are.
+              A number that float32 would make infinite is an error; whole numbers that it rounds are counted in a
+              warning of Spark's log.
     root      the directory of plan-keyed datasets. Default: the conf spark.datasource.dlcache.root, then $DLCACHE_ROOT,
               then on a local master the user's cache directory.
     ttl       seconds, a timedelta, or a text such as "7d": how long the dataset is a hit and `dlcache gc` keeps it.
               Afterwards the next call builds it again. Default: no end.
-    shards    the number of shards, of equal size. Default: the DataFrame's partitions and order stay.
+    shards    the number of shards, of equal size; the order of the rows is not kept, not even after `orderBy`. Default:
+              the DataFrame's partitions and order stay.
     shuffle   a seed: rows are spread over the shards at random.
     pack      {"features": ["age", "height"]}: columns of numbers, all of one type and without nulls, to store as one
               tensor column [2], so that a row of them is one place to read. Spark reads them as the columns they were.

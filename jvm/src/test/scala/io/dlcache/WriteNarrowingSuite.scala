@@ -81,7 +81,7 @@ class WriteNarrowingSuite extends AnyFunSuite with WriteTest {
     Configurator.setLevel(classOf[write.ShardSink].getPackageName, Level.WARN)
     try body
     finally {
-      Configurator.setLevel(classOf[write.ShardSink].getPackageName, Level.ERROR)
+      Configurator.setLevel(classOf[write.ShardSink].getPackageName, Level.OFF)
       logger.removeAppender(appender)
     }
     seen.toArray(Array.empty[String]).toSeq
