@@ -241,9 +241,6 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
     }
   }
 
-  private def isFileMetadata(column: AttributeReference): Boolean =
-    FileSourceMetadataAttribute.unapply(column).isDefined
-
   /** Whether the expression itself, not its children, gives other values for the same rows in the same partitions. What
     * users' functions declare says nothing: all of MLlib's are declared nondeterministic, so that they run once.
     */
