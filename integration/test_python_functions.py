@@ -159,7 +159,7 @@ def test_what_cannot_be_followed_never_hits(data: DataFrame, modules: Callable[[
     assert key(applied(data, km_dark.f))[1] != key(applied(data, km_dark.f))[1]
     (reason,) = explanation(applied(data, km_dark.f))["reasons"]
     assert reason["code"] == "python-udf"
-    assert "km_dark" in reason["message"] and "never hits" in reason["message"]
+    assert "km_dark" in reason["message"] and "never a hit" in reason["message"]
 
 
 def test_a_large_function_is_followed_into_its_broadcast(data: DataFrame, modules: Callable[[str, str], None]) -> None:

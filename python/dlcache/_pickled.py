@@ -74,6 +74,10 @@ def _record(what: Any, how: str, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     call = object.__new__(kind)
     call.what, call.how, call.args, call.kwargs, call.changes = what, how, args, kwargs, []
     kind.calls.append(call)
+    if any(is_named(what, setter, _CLOUDPICKLE) for setter in ("_function_setstate", "_class_setstate")):
+        target = args[0].made if isinstance(args[0], _Name) else args[0]
+        if isinstance(target, Call):
+            target.changes.append(("set", call))
     if is_named(what, "_make_skeleton_class", _CLOUDPICKLE) or is_named(what, "_make_skeleton_enum", _CLOUDPICKLE):
         return _Name("by value", (Call,), {"__slots__": (), "made": call, "calls": kind.calls})
     return call
@@ -147,7 +151,7 @@ class Pickled:
         try:
             encoder.write(self.root)
             for call in self.calls:
-                # Calls whose results were dropped change their arguments.
+                # A call whose result is dropped may change its arguments.
                 if id(call) not in encoder.visited:
                     encoder.write(call)
         except RecursionError:
