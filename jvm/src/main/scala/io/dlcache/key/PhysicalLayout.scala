@@ -25,7 +25,9 @@ private[key] object PhysicalLayout {
   def of(layout: PhysicalLayout, session: SparkSession, data: DataFrame): Map[String, String] = layout match {
     case Irrelevant => Map.empty
     case OfSource =>
-      parallelismOf(session) ++ SemanticConfs.changed(session).filterNot(setting => Elsewhere.exists(setting._1.startsWith))
+      parallelismOf(session) ++ SemanticConfs.changed(session).filterNot(setting =>
+        Elsewhere.exists(setting._1.startsWith)
+      )
     case OfPlan =>
       parallelismOf(session) ++ SemanticConfs.changed(session) ++ Map(
         "spark.executors" -> session.sparkContext.getExecutorMemoryStatus.size.toString,

@@ -133,6 +133,9 @@ class MarkedStatus(status: FileStatus, etag: String)
       null,
       null,
       status.getPath,
+      false,
+      false,
+      false,
       Array.empty[BlockLocation]
     )
     with EtagSource {
