@@ -78,10 +78,10 @@ class WriteNarrowingSuite extends AnyFunSuite with WriteTest {
     appender.start()
     val logger = LogManager.getRootLogger.asInstanceOf[Logger]
     logger.addAppender(appender)
-    Configurator.setLevel(classOf[write.ShardSink].getPackageName, Level.WARN)
+    Configurator.setLevel(classOf[io.dlcache.write.ShardSink].getPackageName, Level.WARN)
     try body
     finally {
-      Configurator.setLevel(classOf[write.ShardSink].getPackageName, Level.OFF)
+      Configurator.setLevel(classOf[io.dlcache.write.ShardSink].getPackageName, Level.OFF)
       logger.removeAppender(appender)
     }
     seen.toArray(Array.empty[String]).toSeq
