@@ -254,7 +254,7 @@ final private[key] class PlanEncoder(
         val context = ValueEncoder.Context(Scope.empty, None, "an RDD")
         state.copy(digest = Digest { sink =>
           sink.part(state.digest)
-          rddFunctions.foreach(functions.encode(sink, _, s"of the RDD $description", values.write(sink, _, context)))
+          rddFunctions.foreach(functions.encode(sink, _, s"RDD $description", values.write(sink, _, context)))
         })
       }
     case PlanLeaf.Unversioned(description, identity) =>
