@@ -202,6 +202,20 @@ class CatalogSuite extends AnyFunSuite with CatalogTest {
     }
   }
 
+  test("the session's default source is known as the provider") {
+    val path = newPath()
+    spark.range(3).toDF("id").write.format("dlcache").save(path)
+    spark.conf.set("spark.sql.sources.default", "dlcache")
+    try
+      withTable { table =>
+        sql(s"CREATE TABLE $table LOCATION '$path' AS SELECT id FROM range(3)")
+        assert(current(path).version == 1 && longs(s"SELECT count(*) FROM $table") == Seq(3L))
+        sql(s"INSERT INTO $table VALUES (7)")
+        assert(current(path).version == 2)
+      }
+    finally spark.conf.unset("spark.sql.sources.default")
+  }
+
   test("tables of other sources stay what they are") {
     withTable { table =>
       sql(s"CREATE TABLE $table (id INT) USING parquet")

@@ -198,7 +198,7 @@ private[catalog] object DlcacheCatalog {
   }
 
   private def isOurs(properties: util.Map[String, String]): Boolean = {
-    val provider = properties.get(TableCatalog.PROP_PROVIDER)
+    val provider = Option(properties.get(TableCatalog.PROP_PROVIDER)).getOrElse(SQLConf.get.defaultDataSourceName)
     DlcacheOption.KeyPrefix.equalsIgnoreCase(provider) || classOf[DlcacheDataSource].getName == provider
   }
 
