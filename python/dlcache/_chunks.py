@@ -92,6 +92,9 @@ def _check(table: ChunkTable, there: Int64s, column: Column, shards: Shards, fie
     offset, size, index = table.offset[raw], table.size[raw], table.index[raw]
     if (size < 0).any() or (offset > length).any() or (size > length - offset).any():
         raise fields.error("a chunk does not lie in its shard")
+    outside = (index > length) | (4 * (rows + 1) > length - index)
+    if (outside & (index >= 0)).any():
+        raise fields.error("a row index does not lie in its shard")
     if column.storage in ("scalar", "tensor"):
         if column.stored_dtype is None:
             raise fields.error("a chunk of a column without a dtype is raw")
@@ -102,5 +105,5 @@ def _check(table: ChunkTable, there: Int64s, column: Column, shards: Shards, fie
             raise fields.error("all chunks are raw, and the column has nulls")
     elif column.storage == "nested":
         raise fields.error("a chunk of a nested column is raw")
-    elif (index < 0).any() or (index > length).any() or (4 * (rows + 1) > length - index).any():
-        raise fields.error("a row index does not lie in its shard")
+    elif (index < 0).any():
+        raise fields.error("a chunk has no row index")
