@@ -1,6 +1,7 @@
 package io.dlcache.read
 
 import io.dlcache.manifest.{Manifest, ShardEntry}
+import io.dlcache.read.raw.RawColumns
 import io.dlcache.spark.{ParquetReads, Sessions}
 import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.SparkSession
@@ -15,7 +16,7 @@ import org.apache.spark.util.SerializableConfiguration
   * @param required what is read, as Spark sees it
   * @param stored the part of the shards' schema that holds it
   * @param hadoop settings of Hadoop for this read
-  * @param raw how that lies, if the bytes of the shards are read
+  * @param raw its layout, if the bytes of the shards are read
   * @param isByRow whether rows are read, not batches
   */
 final private[read] class DlcacheBatch(
@@ -40,12 +41,12 @@ final private[read] class DlcacheBatch(
     val shards = manifest.shards.map(shard => shard.path -> shard).toMap
     ReadPlan
       .partitions(manifest.shards, conf.filesMaxPartitionBytes, conf.filesOpenCostInBytes, parallelism)
-      .map(splits => DlcacheInputPartition(path.toString, splits.map(located(_, shards))))
+      .map(splits => DlcacheInputPartition(path.toString, splits.map(withChunks(_, shards))))
       .toArray
   }
 
-  private def located(split: ShardSplit, shards: Map[String, ShardEntry]) =
-    raw.fold(split)(_.locate(split, shards(split.path)))
+  private def withChunks(split: ShardSplit, shards: Map[String, ShardEntry]) =
+    raw.fold(split)(_.withChunks(split, shards(split.path)))
 
   override def createReaderFactory(): PartitionReaderFactory = {
     val conf = Sessions.hadoopConf(session, hadoop)

@@ -1,6 +1,7 @@
 package io.dlcache.read
 
 import io.dlcache.manifest.DatasetFiles
+import io.dlcache.read.raw.{RawBatches, RawColumns, RawGroups, RawInput, RawRows}
 import io.dlcache.spark.ParquetReads
 import org.apache.hadoop.fs.Path
 import org.apache.spark.broadcast.Broadcast
@@ -11,7 +12,7 @@ import org.apache.spark.util.SerializableConfiguration
 
 /** Sent to the executors once for each scan: makes a reader for a partition there.
   *
-  * @param raw how the columns lie, if the bytes of the shards are read; else Parquet's reader reads
+  * @param raw the layout of the columns, if all are raw: their bytes are read then; else Spark's Parquet reader reads
   * @param isByRow whether rows are read, not batches
   * @param batchRows rows of a batch of raw bytes, at most
   */
@@ -33,19 +34,19 @@ final private[read] class DlcacheReaderFactory(
     reader[InternalRow](partition, (file, split) => rows(file, split), _ => 1)
 
   private def batches(file: Path, split: ShardSplit): Iterator[ColumnarBatch] = raw match {
-    case Some(lie) => new RawBatches(lie.columns, groups(lie, file, split), batchRows)
+    case Some(known) => new RawBatches(known.columns, groups(known, file, split), batchRows)
     case None => reads.batches(file, split)
   }
 
   private def rows(file: Path, split: ShardSplit): Iterator[InternalRow] = raw match {
-    case Some(lie) => new RawRows(lie.columns, columns.fields, groups(lie, file, split))
+    case Some(known) => new RawRows(known.columns, columns.fields, groups(known, file, split))
     case None => columns.rows(reads.rows(file, split))
   }
 
-  private def groups(lie: RawColumns, file: Path, split: ShardSplit): RawGroups = {
+  private def groups(known: RawColumns, file: Path, split: ShardSplit): RawGroups = {
     val fs = DatasetFiles.fileSystem(file, conf.value.value)
     val input = new RawInput(fs.open(file), isLocal = fs.getUri.getScheme == "file")
-    new RawGroups(lie.columns, split.raw, input, file.toString)
+    new RawGroups(known.columns, split.raw, input, file.toString)
   }
 
   private def reader[T](

@@ -1,6 +1,7 @@
 package io.dlcache.read
 
 import io.dlcache.manifest.Manifest
+import io.dlcache.read.raw.RawColumns
 import io.dlcache.spark.ParquetReads
 import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.SparkSession

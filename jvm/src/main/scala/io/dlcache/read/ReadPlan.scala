@@ -1,6 +1,7 @@
 package io.dlcache.read
 
 import io.dlcache.manifest.ShardEntry
+import io.dlcache.read.raw.RawGroup
 
 /** A part of a shard: the row groups whose middle lies in it, which is how Parquet readers divide a file.
   *

@@ -9,7 +9,7 @@ import org.apache.spark.sql.types.{ArrayType, DataType, MapType, StructField, St
 /** Why a schema that was asked for is not the dataset's. */
 final private[dlcache] case class SchemaMismatch(column: String, reason: String)
 
-/** Where a column that is packed lies.
+/** The place of a column that is packed.
   *
   * @param column the packed column
   * @param index of the element

@@ -2,6 +2,8 @@ package io.dlcache.shard
 
 import scala.collection.mutable.ArrayBuffer
 
+import io.dlcache.shard.buffer._
+import io.dlcache.shard.file.{Compression, ShardFile}
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.Path
 import org.apache.parquet.column.ColumnDescriptor

@@ -22,7 +22,7 @@ final private[dlcache] case class Arrangement(shards: Option[Int], shuffle: Opti
   def isShort(shardsWritten: Int, rows: Long): Boolean = shards.exists(n => shardsWritten < math.min(n.toLong, rows))
 
   /** As [[of]], with all rows dealt out by one task, so that sizes differ by one row at most. */
-  def ofFew(data: DataFrame): DataFrame =
+  def ofCoalesced(data: DataFrame): DataFrame =
     of(data.sparkSession.createDataFrame(data.rdd.coalesce(1), data.schema))
 
   /** Each row gets its random number before it moves: rows arrive in any order. The row's own number settles ties. */

@@ -7,6 +7,7 @@ import java.time.{Instant, LocalDate}
 import scala.jdk.CollectionConverters._
 import scala.language.existentials
 
+import io.dlcache.shard.file.ShardFile
 import org.apache.parquet.hadoop.ParquetFileReader
 import org.apache.parquet.hadoop.util.HadoopInputFile
 import org.apache.spark.ml.linalg.{Vector, Vectors}

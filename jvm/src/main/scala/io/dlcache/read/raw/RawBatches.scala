@@ -1,4 +1,4 @@
-package io.dlcache.read
+package io.dlcache.read.raw
 
 import org.apache.spark.sql.types._
 import org.apache.spark.sql.vectorized.{ColumnVector, ColumnarBatch}

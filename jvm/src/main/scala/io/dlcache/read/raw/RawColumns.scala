@@ -1,15 +1,16 @@
-package io.dlcache.read
+package io.dlcache.read.raw
 
 import io.dlcache.manifest.{ChunkEntry, ColumnEntry, Manifest, ShardEntry}
+import io.dlcache.read.ShardSplit
 import org.apache.spark.sql.types._
 
-/** How the columns of a read lie in shards, if all of them are raw in all shards: then batches are made of the bytes of
-  * the chunks, and nothing is decoded. Pure; it goes to the executors.
+/** The layout of the columns of a read in shards, if all of them are raw in all shards: then batches are made of the bytes
+  * of the chunks, and nothing is decoded. Pure; it goes to the executors.
   */
 final private[read] case class RawColumns private (columns: Seq[RawColumn]) {
 
-  /** Adds to a split where the chunks of its row groups are. */
-  def locate(split: ShardSplit, shard: ShardEntry): ShardSplit = {
+  /** The split with the chunks of its row groups. */
+  def withChunks(split: ShardSplit, shard: ShardEntry): ShardSplit = {
     val groups = (split.firstGroup until split.firstGroup + split.groups).map { group =>
       val rows = math.min(shard.rowGroupRows.toLong, shard.rows - group.toLong * shard.rowGroupRows)
       RawGroup(rows.toInt, columns.map(column => shard.chunks(column.number).get(group)).toIndexedSeq)

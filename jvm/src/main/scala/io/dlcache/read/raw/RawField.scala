@@ -1,5 +1,6 @@
-package io.dlcache.read
+package io.dlcache.read.raw
 
+import io.dlcache.read.{ReadColumns, VectorColumn}
 import org.apache.spark.sql.types._
 import org.apache.spark.unsafe.Platform.BYTE_ARRAY_OFFSET
 import org.apache.spark.unsafe.bitset.BitSetMethods

@@ -1,4 +1,4 @@
-package io.dlcache.read
+package io.dlcache.read.raw
 
 import java.util.NoSuchElementException
 

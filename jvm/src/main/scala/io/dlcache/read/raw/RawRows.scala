@@ -1,5 +1,6 @@
-package io.dlcache.read
+package io.dlcache.read.raw
 
+import io.dlcache.read.ReadColumns
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions.UnsafeRow
 import org.apache.spark.unsafe.Platform.BYTE_ARRAY_OFFSET

@@ -1,5 +1,6 @@
-package io.dlcache.read
+package io.dlcache.read.raw
 
+import io.dlcache.read.ReadOnlyColumn
 import org.apache.spark.sql.types._
 import org.apache.spark.sql.vectorized.{ColumnVector, ColumnarArray}
 import org.apache.spark.unsafe.Platform

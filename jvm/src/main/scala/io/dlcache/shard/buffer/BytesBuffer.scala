@@ -1,9 +1,11 @@
-package io.dlcache.shard
+package io.dlcache.shard.buffer
 
 import java.util.Arrays
 
 import scala.language.existentials
 
+import io.dlcache.shard.file.{Page, ShardFile}
+import io.dlcache.shard.{ChunkSummary, ColumnSummary, LeafColumn, RowGroupLimits, Shape, StringCounter}
 import org.apache.parquet.column.ColumnDescriptor
 import org.apache.parquet.column.statistics.Statistics
 import org.apache.parquet.io.api.Binary

@@ -1,8 +1,10 @@
-package io.dlcache.shard
+package io.dlcache.shard.buffer
 
 import java.nio.{ByteBuffer, ByteOrder}
 import java.util.Arrays
 
+import io.dlcache.shard.file.{Page, ShardFile}
+import io.dlcache.shard.{ChunkSummary, ColumnSummary, Stored}
 import org.apache.parquet.column.statistics.Statistics
 import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
 

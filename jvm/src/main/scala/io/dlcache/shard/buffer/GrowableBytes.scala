@@ -1,6 +1,7 @@
-package io.dlcache.shard
+package io.dlcache.shard.buffer
 
 import io.dlcache.error.DlcacheErrors
+import io.dlcache.shard.RowGroupLimits
 
 /** A byte array that grows at its end and keeps free room at its front, where a page's levels go when it is flushed: a
   * page is then one range of one array and is written without another copy of its values.

@@ -1,4 +1,6 @@
-package io.dlcache.shard
+package io.dlcache.shard.buffer
+
+import io.dlcache.shard.RowGroupLimits
 
 /** Parquet's RLE / bit-packing hybrid for levels, fed with runs instead of single levels.
   *

@@ -1,6 +1,8 @@
-package io.dlcache.shard
+package io.dlcache.shard.buffer
 
 import io.dlcache.error.DlcacheErrors
+import io.dlcache.shard.file.ShardFile
+import io.dlcache.shard.{ChunkSummary, ColumnSummary, LeafColumn, ParquetSchema, RowGroupLimits, Shape}
 import org.apache.parquet.column.ParquetProperties
 import org.apache.parquet.column.impl.ColumnWriteStoreV1
 import org.apache.parquet.hadoop.ColumnChunkPageWriteStore

@@ -1,7 +1,8 @@
-package io.dlcache.shard
+package io.dlcache.shard.buffer
 
 import java.util.Arrays
 
+import io.dlcache.shard.{ParquetSchema, TimeCopy, ValueType}
 import org.apache.parquet.io.api.{Binary, RecordConsumer}
 import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
 import org.apache.spark.sql.types._

@@ -1,6 +1,7 @@
-package io.dlcache.shard
+package io.dlcache.shard.buffer
 
 import io.dlcache.error.DlcacheErrors
+import io.dlcache.shard.{LeafColumn, RowGroupLimits, ValueCopy, ValueType}
 import org.apache.parquet.column.ColumnDescriptor
 import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
 

@@ -1,4 +1,4 @@
-package io.dlcache.shard
+package io.dlcache.shard.buffer
 
 import java.util.Arrays
 

@@ -1,7 +1,9 @@
-package io.dlcache.shard
+package io.dlcache.shard.buffer
 
 import scala.language.existentials
 
+import io.dlcache.shard.file.ShardFile
+import io.dlcache.shard._
 import org.apache.parquet.column.ColumnDescriptor
 import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
 

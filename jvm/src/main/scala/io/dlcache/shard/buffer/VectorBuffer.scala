@@ -1,7 +1,8 @@
-package io.dlcache.shard
+package io.dlcache.shard.buffer
 
 import java.util.Arrays
 
+import io.dlcache.shard.{LeafColumn, RowGroupLimits, ValueType}
 import org.apache.parquet.column.ColumnDescriptor
 import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
 import org.apache.spark.sql.catalyst.util.ArrayData

@@ -1,4 +1,4 @@
-package io.dlcache.shard
+package io.dlcache.shard.file
 
 import org.apache.hadoop.conf.Configuration
 import org.apache.parquet.bytes.{BytesInput, HeapByteBufferAllocator}

@@ -1,4 +1,4 @@
-package io.dlcache.shard
+package io.dlcache.shard.file
 
 import java.io.{BufferedOutputStream, File}
 import java.nio.{ByteBuffer, ByteOrder}
@@ -6,37 +6,18 @@ import java.nio.file.{Files, StandardOpenOption}
 import java.util.zip.CRC32
 
 import scala.jdk.CollectionConverters._
-import scala.language.existentials
 
+import io.dlcache.shard.ChunkSummary
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{ChecksumFileSystem, FSDataOutputStream, FileSystem, Path}
 import org.apache.hadoop.fs.{RawLocalFileSystem, StreamCapabilities}
 import org.apache.parquet.bytes.BytesInput
 import org.apache.parquet.column.{ColumnDescriptor, Encoding, ParquetProperties}
-import org.apache.parquet.column.statistics.Statistics
 import org.apache.parquet.format.{DataPageHeader, PageHeader, PageType, Util}
 import org.apache.parquet.format.{Encoding => FormatEncoding}
 import org.apache.parquet.hadoop.{ColumnChunkPageWriteStore, ParquetFileWriter}
 import org.apache.parquet.io.{OutputFile, PositionOutputStream}
 import org.apache.parquet.schema.MessageType
-
-/** One page with all values of a column chunk: `levels | values` is the range [from, until) of `data`.
-  *
-  * @param valueCount values and nulls, as the levels count them
-  * @param valuesFrom where in `data` the values start
-  * @param raw whether nothing in it is null, so that the values can be mapped
-  * @param index what the row index holds, if the column has one
-  */
-final private[shard] case class Page(
-    valueCount: Int,
-    data: Array[Byte],
-    from: Int,
-    valuesFrom: Int,
-    until: Int,
-    statistics: Statistics[_],
-    raw: Boolean,
-    index: Option[Array[Int]]
-)
 
 /** The Parquet file of a shard while it is written. Nothing but this class knows where things lie in it.
   *

@@ -1,8 +1,9 @@
-package io.dlcache.read
+package io.dlcache.read.raw
 
 import java.io.RandomAccessFile
 
 import io.dlcache.WriteTest
+import io.dlcache.read.ReadSchema
 import org.apache.spark.ml.functions.array_to_vector
 import org.apache.spark.sql.{DataFrame, Row}
 import org.apache.spark.sql.functions.{col, expr}

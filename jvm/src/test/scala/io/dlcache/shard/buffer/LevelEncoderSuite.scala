@@ -1,7 +1,8 @@
-package io.dlcache.shard
+package io.dlcache.shard.buffer
 
 import java.io.ByteArrayInputStream
 
+import io.dlcache.shard.RowGroupLimits
 import org.apache.parquet.column.values.rle.RunLengthBitPackingHybridDecoder
 import org.scalacheck.Gen
 import org.scalatest.funsuite.AnyFunSuite

@@ -1,4 +1,4 @@
-package io.dlcache.shard
+package io.dlcache.shard.file
 
 import java.io.ByteArrayOutputStream
 import java.util.zip.CRC32
