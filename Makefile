@@ -18,7 +18,7 @@ OLDER_PYSPARK := -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableEx
 SPARK_HOME_OF_VENV = $$($(BIN)/python -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-jvm test-integration test-spark-lowest test-matrix test-lowest test-load \
+.PHONY: help demo test test-python test-jvm test-integration test-spark-lowest test-matrix test-lowest test-load test-protocol test-kills \
   test-clouds fuzz lint format benchmark golden clean
 
 help: ## list the targets
@@ -63,6 +63,13 @@ test-load: $(INSTALLED) ## the large and the many: minutes, and some GB of disk
 
 test-clouds: $(INSTALLED) $(JAR) ## emulators of Google Cloud Storage and Azure: needs Go, npm and openssl
 	$(BIN)/python -m pytest integration/clouds.py
+
+test-protocol: $(INSTALLED) ## writers, readers, deletion and gc in far more orders of their operations
+	DLCACHE_SWITCHES=2 $(BIN)/python -m pytest tests/test_protocol.py
+
+KILLS := 200
+test-kills: $(INSTALLED) $(JAR) ## drivers, readers and collectors killed at random, KILLS times
+	PYTHONPATH=python KILLS=$(KILLS) $(BIN)/python integration/kills.py
 
 FUZZ_SECONDS := 300
 fuzz: $(INSTALLED) ## damaged manifests and shards, with Atheris, for FUZZ_SECONDS each

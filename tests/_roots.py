@@ -27,8 +27,13 @@ def ago(seconds: float) -> datetime:
     return datetime.now(timezone.utc) - timedelta(seconds=seconds)
 
 
-def shard_name() -> str:
-    return f"data/part-0-{uuid.uuid4()}.parquet"
+def shard_name(job: str | None = None) -> str:
+    return f"data/dlcache-{job or uuid.uuid4()}-00000-0-{uuid.uuid4().hex[:16]}.parquet"
+
+
+def spark_name() -> str:
+    """A name that Spark gives, and that dlcache 0.1 gave to shards."""
+    return f"data/part-00000-{uuid.uuid4()}-c000.parquet"
 
 
 def put(path: Path, data: bytes = b"x", age: float = 0.0) -> Path:

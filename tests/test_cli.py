@@ -212,12 +212,14 @@ def test_explain(root: Path) -> None:
 def test_gc(root: Path) -> None:
     old = root / DIGEST
     publish(old, 1, [shard_name()], OLD, **{"ttl-seconds": 1})
-    put(root / "train" / shard_name(), b"half", OLD)
+    job = str(uuid.uuid4())
+    lease(root / "train", "writer", live=False, job=job)
+    put(root / "train" / shard_name(job), b"half", OLD)
     before = tree(root)
     planned = run_json("gc", root, "--dry-run")
     code, out, _ = run("gc", root, "--dry-run")
     assert code == 0
-    assert "would delete 3 files" in out
+    assert "would delete 4 files" in out
     assert str(root / "photos") in out
     assert tree(root) == before
     done = run_json("gc", root)
@@ -239,10 +241,17 @@ def test_a_dry_run_names_exactly_the_right_files(tmp_path: Path) -> None:
 
     live = root / digests[0]
     stays = [publish(live, 1, [shard_name()], OLD)]
-    orphans = [put(live / shard_name(), b"orphan", age) for age in (OLD, YOUNG)]
+    jobs = [str(uuid.uuid4()) for _ in range(2)]
+    orphans = [put(live / shard_name(job), b"orphan", age) for job, age in zip(jobs, (OLD, YOUNG), strict=True)]
+    writers = [lease(live, "writer", live=False, job=job) for job in jobs]
     temporary = put(live / "_dlcache" / f".{uuid.uuid4()}.tmp", b"", OLD)
-    goes |= {orphans[0], temporary}
-    stays += [orphans[1], put(live / "data" / "mine.parquet", b"foreign", OLD), put(live / "notes.txt", b"", OLD)]
+    goes |= {orphans[0], writers[0], temporary}
+    stays += [
+        orphans[1],
+        writers[1],
+        put(live / "data" / "mine.parquet", b"foreign", OLD),
+        put(live / "notes.txt", b"", OLD),
+    ]
 
     expired = root / digests[1]
     goes |= {publish(expired, 1, [shard_name()], OLD, **{"ttl-seconds": 60}), *(expired / "data").iterdir()}
@@ -262,8 +271,8 @@ def test_a_dry_run_names_exactly_the_right_files(tmp_path: Path) -> None:
     publish(versions, 2, [shard_name()], OLD)
     stays += [path for path in versions.rglob("*") if path.is_file() and path not in goes]
 
-    failed = root / digests[5]
-    goes |= {put(failed / shard_name(), b"half", OLD), lease(failed, "writer", live=False)}
+    failed, job = root / digests[5], str(uuid.uuid4())
+    goes |= {put(failed / shard_name(job), b"half", OLD), lease(failed, "writer", live=False, job=job)}
 
     stays += [put(root / "photos" / "a.jpg"), put(root / "parquet" / "data" / "part-0.parquet", b"", OLD)]
     stays += [put(root / "notes.txt")]

@@ -7,17 +7,23 @@ import tempfile
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import pytest
-from _roots import DIGEST, OLD, YOUNG, ago, lease, publish, put, shard_name, tree
+from _roots import DIGEST, OLD, YOUNG, ago, gone_pid, lease, publish, put, shard_name, spark_name, tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dlcache._errors import NotADatasetError, OptionError
+import dlcache
+from dlcache import _lifecycle
+from dlcache._errors import InUseError, NotADatasetError, OptionError
 from dlcache._files import Files
-from dlcache._gc import plan_gc, steps
-from dlcache._gc_model import Policy
+from dlcache._gc import plan_deletion, plan_gc, steps
+from dlcache._gc_model import Plan, Policy
+from dlcache._layout import job_of
+from dlcache._leases import Lease
 from dlcache._lifecycle import execute, gc, snapshot
+from dlcache._processes import this_host
 
 
 @dataclass
@@ -33,7 +39,7 @@ AGES = st.sampled_from([OLD, YOUNG])
 
 
 @st.composite
-def datasets(draw: st.DrawFn, root: Path, number: int) -> Made:
+def datasets(draw: st.DrawFn, root: Path, number: int, writers: bool = True) -> Made:
     """A dataset in some state, and what should become of each of its files, by the rules of docs/lifecycle.md."""
     session = draw(st.booleans())
     chosen_path = draw(st.booleans())
@@ -48,7 +54,7 @@ def datasets(draw: st.DrawFn, root: Path, number: int) -> Made:
         version: draw(st.sampled_from(["none", "live", "dead", "live elsewhere", "dead elsewhere"]))
         for version in range(1, len(ages) + 1)
     }
-    writer = draw(st.booleans())
+    writer = draw(st.sampled_from([None, "that has not looked", "of the next version"] if writers else [None]))
 
     shards: list[str] = []
     manifests: dict[int, Path] = {}
@@ -74,16 +80,20 @@ def datasets(draw: st.DrawFn, root: Path, number: int) -> Made:
             made.path, "application", live="live" in application, here="else" not in application, application_id="app-1"
         )
         leases[at] = "application"
+    jobs = {kind: str(uuid.uuid4()) for kind in ("live", "dead", "unknown")}
     if writer:
-        leases[lease(made.path, "writer", live=True)] = "live"
+        base = None if writer == "that has not looked" else len(ages)
+        leases[lease(made.path, "writer", live=True, job=jobs["live"], base_version=base)] = "live"
+    failed = lease(made.path, "writer", live=False, job=jobs["dead"])
 
-    in_use = writer or any("live" in state for state in readers.values())
+    in_use = writer is not None or any("live" in state for state in readers.values())
     expired = ttl is not None and ages[-1] > ttl
     unknown = application == "none" and ages[-1] == YOUNG
     ended = session and not chosen_path and not unknown and "live" not in application
     whole = (expired or ended) and not in_use
     for version in manifests:
         superseded = version < len(ages) and ages[version] == OLD and "live" not in readers[version]
+        superseded &= writer != "that has not looked"
         bucket = made.goes if whole or superseded else made.stays
         bucket |= {manifests[version], *named[version]}
     made.goes -= made.stays
@@ -91,13 +101,20 @@ def datasets(draw: st.DrawFn, root: Path, number: int) -> Made:
         dead = state.startswith("dead") or (state == "application" and "live" not in application and not session)
         (made.goes if whole or dead else made.stays).add(at)
 
-    lost = False
-    for age in draw(st.lists(AGES, max_size=2)):
-        orphan = put(made.path / shard_name(), b"half", age)
-        (made.goes if whole or (age == OLD and not writer and not lost) else made.stays).add(orphan)
+    if any(named.values()):
+        jobs["named"] = job_of(str(sorted(set().union(*named.values()))[0].relative_to(made.path))) or ""
+    left = False
+    for kind, age in draw(st.lists(st.tuples(st.sampled_from(sorted(jobs)), AGES), max_size=3)):
+        orphan = put(made.path / shard_name(jobs[kind]), b"half", age)
+        attributed = kind in ("dead", "named")
+        goes = attributed and (whole or age == OLD)
+        (made.goes if goes else made.stays).add(orphan)
+        left |= kind == "dead" and not goes
+    (made.stays if left else made.goes).add(failed)
     for age in draw(st.lists(AGES, max_size=2)):
         temporary = put(made.path / "_dlcache" / f".{uuid.uuid4()}.tmp", b"{", age)
-        (made.goes if whole or age == OLD else made.stays).add(temporary)
+        (made.goes if whole or (age == OLD and writer is None) else made.stays).add(temporary)
+    made.stays |= {put(made.path / spark_name(), b"foreign", OLD) for _ in range(draw(st.integers(0, 1)))}
     for name in draw(st.lists(st.sampled_from(["data/mine.parquet", "notes.txt", "_dlcache/x.json", "more/deep.txt"]))):
         made.stays.add(put(made.path / name, b"foreign", OLD))
     return made
@@ -119,6 +136,15 @@ def roots(draw: st.DrawFn, root: Path) -> list[Made]:
         *(draw(datasets(root, number)) for number in range(draw(st.integers(0, 3)))),
         *(draw(foreign(root, number)) for number in range(draw(st.integers(0, 2)))),
     ]
+
+
+KILLED = Lease("writer", this_host(), gone_pid(), "1", ago(-3600))
+
+
+def killed(files: Files, plan: Plan, steps: int) -> None:
+    """What a process that is killed after some steps of a plan leaves."""
+    with mock.patch.object(_lifecycle, "_deleter", lambda: KILLED):
+        execute(files, plan, force=False, limit=steps)
 
 
 FEW = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -151,11 +177,12 @@ def test_exactly_the_right_files_go(data: st.DataObject) -> None:
 def test_it_can_stop_anywhere_and_go_on(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        made = data.draw(datasets(root, 0))
+        # What an interrupted deletion left stays while anybody writes.
+        made = data.draw(datasets(root, 0, writers=False))
         files, now = Files.of(made.path), ago(0)
         plan = plan_gc(snapshot(files, now), now, Policy())
-        whole = len(steps(plan, str(uuid.uuid4()), force=False))
-        execute(files, plan, force=False, limit=data.draw(st.integers(0, whole)))
+        whole = len(steps(plan, str(uuid.uuid4()), KILLED, force=False))
+        killed(files, plan, data.draw(st.integers(0, whole)))
 
         current = snapshot(files, now).versions[-1:]
         for version in current:
@@ -175,7 +202,7 @@ def test_a_half_deleted_dataset_is_no_dataset_and_is_finished(tmp_path: Path) ->
     publish(dataset, 1, [shard_name(), shard_name()], OLD, **{"ttl-seconds": 1})
     files, now = Files.of(dataset), ago(0)
     plan = plan_gc(snapshot(files, now), now, Policy())
-    execute(files, plan, force=False, limit=3)  # the record, the manifest, the look for newcomers
+    killed(files, plan, 4)  # the record, a look at the leases, the manifest, another look
     assert not list(dataset.glob("_dlcache/0*.json"))
     assert len(list(dataset.glob("data/*.parquet"))) == 2
     report = gc(tmp_path)
@@ -188,7 +215,7 @@ def test_a_dataset_made_anew_over_a_half_deleted_one_stays(tmp_path: Path) -> No
     old = shard_name()
     publish(dataset, 1, [old], OLD, **{"ttl-seconds": 1})
     files, now = Files.of(dataset), ago(0)
-    execute(files, plan_gc(snapshot(files, now), now, Policy()), force=False, limit=2)
+    killed(files, plan_gc(snapshot(files, now), now, Policy()), 3)
     new = shard_name()
     publish(dataset, 1, [new])
     gc(tmp_path)
@@ -197,33 +224,41 @@ def test_a_dataset_made_anew_over_a_half_deleted_one_stays(tmp_path: Path) -> No
     assert len(snapshot(files, now).versions) == 1
 
 
-def test_a_reader_that_comes_meanwhile_keeps_its_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("comes", [1, 2])
+def test_a_reader_that_comes_meanwhile_keeps_its_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes: int
+) -> None:
+    """Before the manifests go it keeps them, too; after that its shards, until it ends."""
     shard = shard_name()
     dataset = tmp_path / DIGEST
-    publish(dataset, 1, [shard], OLD, **{"ttl-seconds": 1})
+    manifest = publish(dataset, 1, [shard], OLD, **{"ttl-seconds": 1})
     taken: list[Path] = []
-    put_record = Files.put
+    acts = {1: "put", 2: "remove"}
+    act = getattr(Files, acts[comes])
 
-    def come(files: Files, path: str, data: bytes, temporary: str) -> None:
-        put_record(files, path, data, temporary)
-        taken.append(lease(dataset, "reader", live=True, version=1))
+    def come(files: Files, *arguments: object) -> None:
+        act(files, *arguments)
+        if not taken:
+            taken.append(lease(dataset, "reader", live=True, version=1))
 
-    monkeypatch.setattr(Files, "put", come)
+    monkeypatch.setattr(Files, acts[comes], come)
     report = gc(tmp_path).datasets[0]
-    assert report.deferred is not None
+    assert "has come into use meanwhile by reader" in str(report.deferred)
     assert not report.deleted
-    assert [removal.path for removal in report.removed] == ["_dlcache/00000000000000000001.json"]
+    assert [removal.path for removal in report.removed] == ["_dlcache/00000000000000000001.json"] * (comes - 1)
+    assert manifest.exists() is (comes == 1)
     assert (dataset / shard).exists()
     monkeypatch.undo()
 
-    assert gc(tmp_path).datasets[0].kept[0].reason.startswith("deleted, but still in use by reader")
+    reason = gc(tmp_path).datasets[0].kept[0].reason
+    assert "in use by reader" in reason
     assert (dataset / shard).exists()
     taken[0].unlink()
     gc(tmp_path)
     assert not dataset.exists()
 
 
-def test_a_version_that_is_published_meanwhile_keeps_its_shards(
+def test_a_version_that_is_published_meanwhile_keeps_the_dataset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shard = shard_name()
@@ -243,6 +278,114 @@ def test_a_version_that_is_published_meanwhile_keeps_its_shards(
     assert not list(dataset.glob("_dlcache/deleted-*"))
 
 
+def test_a_dataset_made_anew_in_its_place_is_not_deleted_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = tmp_path / DIGEST
+    manifest = publish(dataset, 1, [shard_name()], OLD, **{"ttl-seconds": 1})
+    put_record = Files.put
+
+    def anew(files: Files, path: str, data: bytes, temporary: str) -> None:
+        publish(dataset, 1, [shard_name()])
+        put_record(files, path, data, temporary)
+
+    monkeypatch.setattr(Files, "put", anew)
+    assert "made anew" in str(gc(tmp_path).datasets[0].deferred)
+    assert manifest.exists()
+
+
+def test_a_lease_that_goes_while_it_is_read_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been renewed under a name that the listing did not have."""
+    dataset = tmp_path / DIGEST
+    publish(dataset, 1, [shard_name()], OLD, **{"ttl-seconds": 1})
+    lease(dataset, "reader", live=True, version=1)
+    read = Files.read
+
+    def gone(files: Files, path: str) -> bytes | None:
+        return None if "leases" in path else read(files, path)
+
+    monkeypatch.setattr(Files, "read", gone)
+    report = gc(tmp_path).datasets[0]
+    assert [kept.reason for kept in report.kept] == ["its leases change right now; the next gc looks again"]
+    assert report.removed == ()
+    with pytest.raises(InUseError, match="changes its lease"):
+        _lifecycle.delete(Files.of(dataset))
+
+
+def test_what_a_deletion_at_work_is_about_to_delete_is_left_to_it(tmp_path: Path) -> None:
+    dataset = tmp_path / "train"
+    old = shard_name()
+    publish(dataset, 1, [old], OLD)
+    files = Files.of(dataset)
+    plan = plan_gc(snapshot(files, ago(0)), ago(0), Policy())
+    (dataset / "_dlcache" / f"{1:020d}.json").unlink()
+    publish(dataset, 2, [shard_name()])
+    execute(files, plan_deletion(snapshot(files, ago(0)), "x"), force=True, limit=1)
+    assert plan.removals == ()
+    record = next(dataset.glob("_dlcache/deleted-*"))
+    text = json.loads(record.read_text())
+    record.write_text(json.dumps({**text, "shards": [old], "versions": [1]}))
+    assert [kept.reason for kept in gc(tmp_path, grace=0).datasets[0].kept] == ["a deletion that has not ended"]
+    assert (dataset / old).exists()
+    record.write_text(json.dumps({**text, "shards": [old], "versions": [1], "expires-at": "1970-01-01T00:00:00Z"}))
+    gc(tmp_path, grace=0)
+    assert not (dataset / old).exists()
+    assert not record.exists()
+
+
+@pytest.mark.parametrize("name", [spark_name(), f"data/00000-0-{uuid.uuid4()}-00001.parquet", shard_name()])
+def test_a_file_that_nothing_names_is_never_deleted(tmp_path: Path, name: str) -> None:
+    """Names of Spark, of Iceberg, and a shard of which no lease is left."""
+    dataset = tmp_path / "train"
+    publish(dataset, 1, [shard_name()], OLD)
+    theirs = put(dataset / name, b"mine", OLD)
+    assert gc(tmp_path, grace=0, retention=0).datasets[0].foreign == (name,)
+    with pytest.warns(UserWarning, match=Path(name).name):
+        dlcache.load(dataset).delete()
+    assert theirs.read_bytes() == b"mine"
+
+
+def test_shards_with_the_names_of_older_versions_go_when_a_manifest_names_them(tmp_path: Path) -> None:
+    dataset = tmp_path / "train"
+    old, new = spark_name(), spark_name()
+    publish(dataset, 1, [old], OLD)
+    publish(dataset, 2, [new], OLD)
+    gc(tmp_path)
+    assert not (dataset / old).exists()
+    _lifecycle.delete(Files.of(dataset))
+    assert not dataset.exists()
+
+
+def test_an_empty_data_folder_of_others_stays(tmp_path: Path) -> None:
+    (tmp_path / "foo" / "data").mkdir(parents=True)
+    assert gc(tmp_path, grace=0).skipped == (str(tmp_path / "foo"),)
+    assert (tmp_path / "foo" / "data").is_dir()
+
+
+def test_a_live_writer_keeps_its_temporary_files(tmp_path: Path) -> None:
+    dataset = tmp_path / "train"
+    publish(dataset, 1, [shard_name()], OLD)
+    mine = [put(dataset / "_dlcache" / name, b"{", OLD) for name in (f".{uuid.uuid4()}.tmp", f".{2:020d}.json.claim")]
+    at = lease(dataset, "writer", live=True, job=str(uuid.uuid4()), base_version=1)
+    gc(tmp_path, grace=0, retention=0)
+    assert all(path.exists() for path in mine)
+    at.unlink()
+    gc(tmp_path, grace=0, retention=0)
+    assert not any(path.exists() for path in mine)
+
+
+def test_a_slow_writer_keeps_the_versions_that_came_after_the_one_it_builds_on(tmp_path: Path) -> None:
+    dataset = tmp_path / "train"
+    for version in (1, 2, 3):
+        publish(dataset, version, [shard_name()], OLD)
+    at = lease(dataset, "writer", live=True, job=str(uuid.uuid4()), base_version=1)
+    gc(tmp_path, retention=0)
+    assert sorted(path.name for path in dataset.glob("_dlcache/0*")) == [f"{n:020d}.json" for n in (2, 3)]
+    at.unlink()
+    gc(tmp_path, retention=0)
+    assert sorted(path.name for path in dataset.glob("_dlcache/0*")) == [f"{3:020d}.json"]
+
+
 def test_nothing_of_a_damaged_dataset_goes(tmp_path: Path) -> None:
     dataset = tmp_path / DIGEST
     publish(dataset, 1, [shard_name()], OLD, **{"ttl-seconds": 1})
@@ -256,9 +399,10 @@ def test_nothing_of_a_damaged_dataset_goes(tmp_path: Path) -> None:
 
 
 def test_a_reader_of_a_version_whose_manifest_is_gone_keeps_all_unnamed_shards(tmp_path: Path) -> None:
-    dataset = tmp_path / DIGEST
+    dataset, job = tmp_path / DIGEST, str(uuid.uuid4())
     publish(dataset, 2, [shard_name()], OLD)
-    orphan = put(dataset / shard_name(), b"", OLD)
+    orphan = put(dataset / shard_name(job), b"", OLD)
+    lease(dataset, "writer", live=False, job=job)
     at = lease(dataset, "reader", live=True, version=1)
     gc(tmp_path)
     assert orphan.exists()
@@ -268,9 +412,9 @@ def test_a_reader_of_a_version_whose_manifest_is_gone_keeps_all_unnamed_shards(t
 
 
 def test_what_a_failed_first_write_left_goes_with_its_dead_lease(tmp_path: Path) -> None:
-    dataset = tmp_path / DIGEST
-    old, young = put(dataset / shard_name(), b"", OLD), put(dataset / shard_name(), b"", YOUNG)
-    lease(dataset, "writer", live=False)
+    dataset, job = tmp_path / DIGEST, str(uuid.uuid4())
+    old, young = put(dataset / shard_name(job), b"", OLD), put(dataset / shard_name(job), b"", YOUNG)
+    lease(dataset, "writer", live=False, job=job)
     gc(tmp_path)
     assert (old.exists(), young.exists()) == (False, True)
     gc(tmp_path, grace=0)
@@ -319,7 +463,8 @@ def test_links_are_never_followed(tmp_path: Path) -> None:
 
 def test_checksum_files_go_with_their_files(tmp_path: Path) -> None:
     dataset = tmp_path / "train"
-    named, unnamed = shard_name(), shard_name()
+    job = str(uuid.uuid4())
+    named, unnamed = shard_name(job), shard_name(job)
     publish(dataset, 1, [named], OLD)
     put(dataset / unnamed, b"", OLD)
     for shard in (named, unnamed):

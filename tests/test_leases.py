@@ -79,6 +79,8 @@ LEASES = st.builds(
     st.datetimes(timezones=st.just(timezone.utc)).map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)),
     st.integers(1, 2**62),
     st.text(),
+    st.none() | st.text(),
+    st.none() | st.integers(0, 2**62),
 )
 
 
@@ -90,7 +92,7 @@ def test_a_lease_is_what_was_written(lease: Lease) -> None:
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
 )
-KEYS = ["kind", "host", "pid", "process-start", "expires-at", "version", "application-id"]
+KEYS = ["kind", "host", "pid", "process-start", "expires-at", "version", "application-id", "job", "base-version"]
 
 
 @given(

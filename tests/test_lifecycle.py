@@ -16,7 +16,7 @@ from test_leases import leases, python
 
 import dlcache
 from dlcache._files import Files
-from dlcache._leases import utc
+from dlcache._leases import Lease, utc, write_lease
 from dlcache._root import root_of
 
 
@@ -29,7 +29,9 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def test_delete_takes_all_versions_and_the_directory(dataset: Path) -> None:
-    for extra in (shard_name(), "_dlcache/.11111111-2222-3333-4444-555555555555.tmp"):
+    job = "aaaaaaaa-2222-3333-4444-555555555555"
+    lease(dataset, "writer", live=False, job=job)
+    for extra in (shard_name(job), "_dlcache/.11111111-2222-3333-4444-555555555555.tmp"):
         put(dataset / extra)
     lease(dataset, "application", live=True, application_id="app-1")
     files = [name for name, data in tree(dataset).items() if data is not None]
@@ -145,16 +147,39 @@ def test_a_remote_dataset_is_leased_and_deleted(remote: str) -> None:
         dlcache.load(remote)
 
 
+def test_what_comes_into_a_remote_dataset_while_it_is_deleted_stays(
+    remote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are no directories: what is deleted is deleted by its name."""
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    mine = [f"/bucket/train/{shard_name()}", "/bucket/train/_dlcache/leases/mine.json"]
+    remove = Files.remove
+
+    def come(files: Files, path: str) -> None:
+        for new in mine:
+            memory.pipe(new, b"new")
+        remove(files, path)
+
+    monkeypatch.setattr(Files, "remove", come)
+    dlcache._lifecycle.delete(Files.of(remote))
+    assert sorted(memory.find("/bucket")) == sorted(mine)
+
+
 def test_remote_garbage_goes(remote: str) -> None:
     import fsspec
 
     memory = fsspec.filesystem("memory")
-    orphan = f"/bucket/train/{shard_name()}"
+    job = "aaaaaaaa-2222-3333-4444-555555555555"
+    orphan = f"/bucket/train/{shard_name(job)}"
     memory.pipe(orphan, b"half")
+    text = write_lease(Lease("writer", "elsewhere", 1, None, ago(60), job=job))
+    memory.pipe(f"/bucket/train/_dlcache/leases/{job}.json", text)
     memory.pipe("/bucket/foreign/a.txt", b"mine")
     assert dlcache.gc("memory://bucket").bytes == 0
     report = dlcache.gc("memory://bucket", grace=0)
-    assert report.bytes == 4
+    assert report.bytes == 4 + len(text)
     assert [path.rpartition("/")[2] for path in report.skipped] == ["foreign"]
     assert not memory.exists(orphan)
     assert dlcache.verify(remote)

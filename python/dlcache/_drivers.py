@@ -49,8 +49,6 @@ class Driver(Protocol):
 
     def remove(self, path: str) -> None: ...
 
-    def remove_directory(self, path: str) -> None: ...
-
 
 class ArrowDriver:
     """A `pyarrow.fs.FileSystem`."""
@@ -85,9 +83,6 @@ class ArrowDriver:
 
     def remove(self, path: str) -> None:
         self._fs.delete_file(path)
-
-    def remove_directory(self, path: str) -> None:
-        self._fs.delete_dir(path)
 
 
 class GoogleDriver(ArrowDriver):
@@ -168,9 +163,6 @@ class FsspecDriver:
     def remove(self, path: str) -> None:
         self.info(path)
         self._fs.rm_file(path)
-
-    def remove_directory(self, path: str) -> None:
-        self._fs.rm(path, recursive=True)
 
     def _info(self, entry: dict[str, Any]) -> Info:
         kind: Kind = entry["type"] if entry["type"] in ("file", "directory") else "other"

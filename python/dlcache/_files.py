@@ -117,24 +117,15 @@ class Files:
                 os.unlink(self._at(path))
 
     def remove_directory(self, path: str) -> None:
-        """Delete a directory if it is there and empty."""
-        if self.store.remote is None:
-            try:
-                os.rmdir(self._at(path))
-            except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY):
-                    raise StorageError(f"cannot delete {self._at(path)}: {error}") from error
+        """Delete a local directory if it is there and empty. Object stores have no directories, and the drivers of
+        other stores delete one with all that is in it: also what another process puts there meanwhile."""
+        if self.store.remote is not None:
             return
-        with self._errors("delete", path), contextlib.suppress(FileNotFoundError):
-            if not self.store.remote.list(path):
-                self.store.remote.remove_directory(path)
-
-    def tidy(self, path: str) -> None:
-        """Delete a local directory if it is empty. Object stores have no directories, and elsewhere one cannot be
-        deleted without a chance to take what another process puts there."""
-        if self.store.local is not None:
-            with contextlib.suppress(OSError):
-                os.rmdir(self._at(path))
+        try:
+            os.rmdir(self._at(path))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY):
+                raise StorageError(f"cannot delete {self._at(path)}: {error}") from error
 
     @staticmethod
     def _replace(target: str, beside: str, data: bytes) -> None:

@@ -1,14 +1,15 @@
 """What may go from a dataset, and why: a plan from what is there. Pure; `_lifecycle` looks, and carries it out.
 
-The order of a deletion is what makes it safe to stop anywhere (docs/lifecycle.md): a record of what is about to go, the
-manifests from the lowest to the current one, then, if no reader has come meanwhile, everything else, the record last.
+The order of a deletion makes it safe to stop anywhere, and beside readers and writers (docs/format.md, 7): a record of
+what is about to go; a look at the leases; the manifests from the lowest to the highest; another look; the shards; then
+everything else, the record last.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timezone
 from itertools import pairwise
 
 from ._gc_model import (
@@ -23,13 +24,15 @@ from ._gc_model import (
     RemoveDirectory,
     Snapshot,
     Step,
-    Tidy,
     Version,
+    is_past,
 )
-from ._layout import DATA, LEASES, MANIFESTS, guarded_by, kind_of, version_of
+from ._layout import DATA, LEASES, MANIFESTS, guarded_by, job_of, kind_of, version_of
 from ._leases import Lease, utc
 
 UNFINISHED = "left by a deletion that did not finish"
+ENDED = datetime(1970, 1, 1, tzinfo=timezone.utc)
+CHANGING = "its leases change right now; the next gc looks again"
 
 
 def plan_gc(snapshot: Snapshot, now: datetime, policy: Policy) -> Plan:
@@ -39,23 +42,39 @@ def plan_gc(snapshot: Snapshot, now: datetime, policy: Policy) -> Plan:
     if snapshot.damaged:
         problem = "; ".join(snapshot.damaged.values())
         return Plan(snapshot.path, True, kept=(Kept("", problem),), foreign=snapshot.foreign, problem=problem)
+    if snapshot.is_changing and not policy.force:
+        return Plan(snapshot.path, True, kept=(Kept("", CHANGING),), foreign=snapshot.foreign)
     sweep = _Sweep(snapshot, now, policy)
     end = sweep.end_of_life()
-    return sweep.plan() if end is None else plan_deletion(snapshot, end)
+    return sweep.plan() if end is None else plan_deletion(snapshot, end, sweep.application)
 
 
-def plan_deletion(snapshot: Snapshot, reason: str) -> Plan:
-    """All that dlcache wrote goes, whoever uses it: the caller has asked `snapshot.users()`."""
+def plan_deletion(snapshot: Snapshot, reason: str, application: str | None = None) -> Plan:
+    """All that dlcache wrote goes, whoever uses it: the caller has asked `snapshot.users()`. application: which one has
+    ended, if that is the reason."""
     if not snapshot.is_ours:
         return Plan(snapshot.path, is_ours=False)
     foreign = set(snapshot.foreign)
+    foreign |= {record.path for record in snapshot.deletions if record.live}
     removals = tuple(Removal(path, entry.size, reason) for path, entry in snapshot.files.items() if path not in foreign)
     versions = tuple(version_of(removal.path) for removal in removals if kind_of(removal.path) == "manifest")
-    return Plan(snapshot.path, True, removals, (), snapshot.foreign, whole=True, versions=versions, known=versions)
+    return Plan(
+        snapshot.path,
+        True,
+        removals,
+        (),
+        snapshot.foreign,
+        whole=True,
+        versions=versions,
+        known=versions,
+        application=application,
+        current=snapshot.current,
+    )
 
 
-def steps(plan: Plan, unique: str, *, force: bool) -> list[Step]:
-    """How a plan is carried out. unique: a new UUID, for the record of the deletion."""
+def steps(plan: Plan, unique: str, deleter: Lease, *, force: bool) -> list[Step]:
+    """How a plan is carried out. unique: a new UUID, for the record of the deletion. deleter: who carries it out, and
+    until when others let it; it has no kind."""
     by_kind: dict[str, list[str]] = {}
     for removal in plan.removals:
         kind = kind_of(removal.path) or ("shard" if removal.path.startswith(f"{DATA}/") else "other")
@@ -63,18 +82,32 @@ def steps(plan: Plan, unique: str, *, force: bool) -> list[Step]:
     manifests, records = sorted(by_kind.pop("manifest", [])), by_kind.pop("deletion", [])
     shards = by_kind.pop("shard", [])
     result: list[Step] = []
-    if manifests:
+    if manifests or shards:
         record = f"{MANIFESTS}/deleted-{unique}.json"
-        text = json.dumps({"versions": sorted(plan.versions), "shards": shards}).encode()
-        result += [Put(record, text, f"{MANIFESTS}/.{unique}.tmp"), *map(Remove, manifests)]
-        result += [] if force else [Recheck(plan.versions, plan.known)]
+        members = {"versions": plan.versions, "shards": shards}
+
+        def put(expires_at: datetime) -> Put:
+            holder = {
+                "host": deleter.host,
+                "pid": deleter.pid,
+                "process-start": deleter.process_start,
+                "expires-at": utc(expires_at),
+            }
+            return Put(record, json.dumps({**members, **holder}).encode(), f"{MANIFESTS}/.{unique}.tmp")
+
+        result.append(put(deleter.expires_at))
+        result += [] if force else [Recheck((Remove(record),), is_first=True)]
+        result += map(Remove, manifests)
+        result += [] if force or not manifests else [Recheck((put(ENDED),))]
         records = [*records, record]
+    elif plan.removals and not force:
+        result.append(Recheck(is_first=True))
     result += map(Remove, shards)
     result += (Remove(path) for paths in by_kind.values() for path in paths)
     if plan.whole:
         result += [RemoveDirectory(DATA), RemoveDirectory(LEASES)]
     elif any(kind_of(removal.path) == "lease" for removal in plan.removals):
-        result.append(Tidy(LEASES))
+        result.append(RemoveDirectory(LEASES))
     result += map(Remove, records)
     if plan.whole:
         result += [RemoveDirectory(MANIFESTS), RemoveDirectory("")]
@@ -89,6 +122,9 @@ class _Sweep:
         self._going: dict[str, Removal] = {}
         self._kept: list[Kept] = []
         self._versions: list[int] = []
+        self._jobs: set[str] = set()
+        self._resumes = False
+        self.application: str | None = None
 
     def plan(self) -> Plan:
         """The plan for a dataset that stays, or for what is left of one."""
@@ -107,13 +143,17 @@ class _Sweep:
             whole=self._is_husk(),
             versions=tuple(self._versions),
             known=tuple(version.number for version in self._there.versions),
+            jobs=frozenset(self._jobs),
+            resumes=self._resumes,
+            current=self._there.current,
         )
 
     def end_of_life(self) -> str | None:
         """Why the whole dataset goes, or None if it stays."""
         users = [] if self._policy.force else self._there.users()
         if not self._there.versions:
-            return UNFINISHED if self._there.deletions and not users else None
+            is_left = self._there.deletions and not any(record.live for record in self._there.deletions)
+            return UNFINISHED if is_left and not users else None
         reason = self._expired() or self._ended()
         if reason is not None and users:
             self._kept.append(Kept("", f"{reason}, but it is in use by {_names(users)}"))
@@ -135,6 +175,7 @@ class _Sweep:
         mine = [file for file in self._there.leases if _keeps(file, current)]
         if any(file.live for file in mine) or (not mine and not self._is_old(current.created_at.timestamp())):
             return None
+        self.application = current.application_id
         return f"session-keyed, and its Spark application {current.application_id} has ended"
 
     def _superseded_versions(self) -> None:
@@ -159,7 +200,8 @@ class _Sweep:
         if self._now < successor.created_at + self._policy.retention:
             return None
         reason = f"version {version.number} was superseded at {utc(successor.created_at)}"
-        users = [] if self._policy.force else self._there.users([version.number])
+        writers = [lease for lease in self._there.live("writer") if not is_past(lease, version.number)]
+        users = [] if self._policy.force else self._there.users([version.number]) + writers
         if users:
             self._kept.append(Kept(f"version {version.number}", f"{reason}, but it is in use by {_names(users)}"))
             return None
@@ -169,47 +211,59 @@ class _Sweep:
         """What earlier deletions left: they are finished as soon as nobody reads those versions any more."""
         named = _shards(self._there.versions)
         for record in self._there.deletions:
-            users = [] if self._policy.force else self._there.users(record.versions)
+            users = [] if self._policy.force else self._there.users(record.versions) + self._there.live("writer")
             if users:
                 self._kept.append(Kept(record.path, f"deleted, but still in use by {_names(users)}"))
                 continue
+            if record.live:
+                self._kept.append(Kept(record.path, "a deletion that has not ended"))
+                continue
+            self._resumes = True
             for path in record.shards - named:
                 self._go(path, UNFINISHED)
-            still_named = any(path in named and path not in self._going for path in record.shards)
-            if not still_named or self._is_old_file(record.path):
-                self._go(record.path, UNFINISHED)
+            self._go(record.path, UNFINISHED)
 
     def _unnamed_shards(self) -> None:
-        """Shards of writers that failed. Nothing goes while a writer is at work, or a reader reads a version whose
+        """Shards of writers that failed. None goes while its writer is there, or while a reader reads a version whose
         manifest is gone: whose shards they are cannot be known then."""
         present = {version.number for version in self._there.versions}
-        lost = [lease for lease in self._there.users() if lease.kind == "reader" and lease.version not in present]
-        busy = [lease for lease in self._there.users() if lease.kind == "writer"]
+        lost = [lease for lease in self._there.live("reader") if lease.version not in present]
         for path in self._unnamed():
-            if (lost or busy) and not self._policy.force:
+            job = job_of(path)
+            writers = [lease for lease in self._there.live("writer") if lease.job in (None, job)]
+            if (lost or writers) and not self._policy.force:
                 self._kept.append(
-                    Kept(path, f"no manifest names it, but the dataset is in use by {_names(lost + busy)}")
+                    Kept(path, f"no manifest names it, but the dataset is in use by {_names(lost + writers)}")
                 )
-            else:
-                self._go_if_old(path, "no manifest names it")
+                continue
+            self._go_if_old(path, "no manifest names it")
+            if path in self._going and job is not None:
+                self._jobs.add(job)
 
     def _unnamed(self) -> list[str]:
-        named = self._there.named
-        return [path for path in self._there.files if kind_of(path) == "shard" and path not in named]
+        others = self._there.named | set(self._there.foreign)
+        return [path for path in self._there.files if kind_of(path) == "shard" and path not in others]
 
     def _temporaries(self) -> None:
+        """A writer's temporary files are in `_dlcache` itself. Who writes a lease writes it again if its temporary file
+        goes."""
+        writers = [] if self._policy.force else self._there.live("writer")
         for path in self._there.files:
-            if kind_of(path) == "temporary":
+            if kind_of(path) != "temporary":
+                continue
+            if writers and not path.startswith(f"{LEASES}/"):
+                self._kept.append(Kept(path, f"a temporary file, but the dataset is in use by {_names(writers)}"))
+            else:
                 self._go_if_old(path, "a temporary file that was left over")
 
     def _leases(self) -> None:
-        """Dead leases. They stay while they tell something: that the application ended, or that this is ours."""
+        """Dead leases. They stay while they tell something: that the application ended, or whose shards these are."""
         versions = self._there.versions
-        unfinished = not versions and any(path not in self._going for path in self._unnamed())
+        jobs = {job_of(path) for path in self._unnamed() if path not in self._going}
         for file in self._there.leases:
             if file.lease is None:
                 self._go_if_old(file.path, "a lease that cannot be understood")
-            elif not file.live and not unfinished and not (versions and _keeps(file, versions[-1])):
+            elif not file.live and file.lease.job not in jobs and not (versions and _keeps(file, versions[-1])):
                 self._go(file.path, f"a lease whose holder is gone: {file.lease.holder}")
 
     def _checksums(self) -> None:

@@ -12,9 +12,7 @@ MANIFESTS = "_dlcache"
 LEASES = "_dlcache/leases"
 DATA = "data"
 FOLDERS = (DATA, LEASES, MANIFESTS)
-"""All folders of a dataset. Nothing else is looked into. They are listed in this order: a writer takes its lease before
-it writes a shard and gives it up after it has published, so each shard found is named, or its writer is seen, or it is
-nobody's."""
+"""All folders of a dataset. Nothing else is looked into."""
 
 Kind = Literal["manifest", "deletion", "lease", "temporary", "shard"]
 
@@ -25,22 +23,36 @@ _NAMES: tuple[tuple[Kind, str], ...] = (
     ("lease", rf"_dlcache/leases/{_UUID}\.json"),
     ("temporary", rf"_dlcache/(leases/)?\.{_UUID}\.tmp"),
     ("temporary", r"_dlcache/\.[0-9]{20}\.json\.claim"),
-    ("shard", rf"data/([0-9A-Za-z_-]*-)?{_UUID}(-[0-9A-Za-z_-]*)?\.parquet"),
+    ("shard", rf"data/dlcache-{_UUID}-[0-9A-Za-z_-]+\.parquet"),
 )
+_SHARD_PATH = re.compile(rf"data/([0-9A-Za-z_-]*-)?{_UUID}(-[0-9A-Za-z_-]*)?\.parquet", re.ASCII)
+_JOB = re.compile(rf"data/dlcache-({_UUID})-.*", re.ASCII)
 _KINDS = tuple((kind, re.compile(pattern, re.ASCII)) for kind, pattern in _NAMES)
 _SIDECAR = re.compile(r"(.*/)\.([^/]+)\.crc")
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def kind_of(path: str) -> Kind | None:
-    """What the file at `path` (relative to its dataset) is, or None if it is not dlcache's.
+    """What the file at `path` (relative to its dataset) is by its name, or None if only dlcache's records can tell.
 
-    A shard's name has a UUID in it; a file of `data/` without one is foreign unless a manifest names it.
+    Shards written before dlcache 2 have names that Spark and Iceberg give too, so only a manifest tells that they are
+    dlcache's.
     """
     for kind, pattern in _KINDS:
         if pattern.fullmatch(path):
             return kind
     return None
+
+
+def is_shard_path(path: str) -> bool:
+    """True if a manifest may name a shard so: any name in `data/` with a UUID in it."""
+    return _SHARD_PATH.fullmatch(path) is not None
+
+
+def job_of(path: str) -> str | None:
+    """The UUID of the write that made the shard at `path`, or None if its name does not have one."""
+    found = _JOB.fullmatch(path)
+    return None if found is None else found[1]
 
 
 def version_of(path: str) -> int:

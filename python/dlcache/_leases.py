@@ -1,7 +1,7 @@
 """Leases: small files that say who needs a dataset. The format is in docs/format.md, 6. Pure.
 
-A `reader` needs the shards of one version. An `application` keeps a session-keyed dataset alive. A `writer` has files
-under `data/` that no manifest names yet.
+A `reader` needs the shards of one version. An `application` keeps a session-keyed dataset alive. A `writer` writes
+shards that no manifest names yet, and will publish a version.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ IsRunning = Callable[[int, str | None], bool | None]
 @dataclass(frozen=True, slots=True)
 class Lease:
     """One lease. host: the table of processes that pid belongs to. process_start: tells the process from a later one
-    with its pid; None if unknown. version: what a reader reads. application_id: whose datasets an application keeps."""
+    with its pid; None if unknown. version: what a reader reads. application_id: whose datasets an application keeps.
+    job: the UUID in the names of a writer's shards. base_version: a writer publishes a higher version than this; None
+    if it has not looked yet."""
 
     kind: LeaseKind
     host: str
@@ -28,6 +30,8 @@ class Lease:
     expires_at: datetime
     version: int | None = None
     application_id: str | None = None
+    job: str | None = None
+    base_version: int | None = None
 
     def is_live(self, now: datetime, host: str, is_running: IsRunning) -> bool:
         """Whether the holder is there still, asked on `host`.
@@ -56,6 +60,8 @@ def write_lease(lease: Lease) -> bytes:
         "process-start": lease.process_start,
         "version": lease.version,
         "application-id": lease.application_id,
+        "job": lease.job,
+        "base-version": lease.base_version,
         "expires-at": utc(lease.expires_at),
     }
     return json.dumps({key: value for key, value in members.items() if value is not None}).encode()
@@ -73,10 +79,12 @@ def parse_lease(text: bytes) -> Lease | None:
             expires_at=datetime.fromisoformat(members["expires-at"].replace("Z", "+00:00")),
             version=members.get("version"),
             application_id=members.get("application-id"),
+            job=members.get("job"),
+            base_version=members.get("base-version"),
         )
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return None
-    texts = (lease.process_start, lease.application_id)
+    texts = (lease.process_start, lease.application_id, lease.job)
     sound = (
         lease.kind in ("reader", "application", "writer")
         and isinstance(lease.host, str)
@@ -85,6 +93,7 @@ def parse_lease(text: bytes) -> Lease | None:
         and all(text is None or isinstance(text, str) for text in texts)
         and lease.expires_at.tzinfo is not None
         and (lease.version is None or type(lease.version) is int)
+        and (lease.base_version is None or type(lease.base_version) is int)
         and (lease.version is not None or lease.kind != "reader")
         and (lease.application_id is not None or lease.kind != "application")
     )

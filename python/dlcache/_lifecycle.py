@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import logging
 import os
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from . import _gc
 from ._errors import DlcacheError, InUseError, ManifestError, NotADatasetError, OptionError, StorageError
-from ._files import Files
+from ._files import Entry, Files
 from ._gc_model import (
     DAY,
     Deletion,
@@ -28,16 +29,20 @@ from ._gc_model import (
     Remove,
     RemoveDirectory,
     Snapshot,
-    Tidy,
     Version,
 )
-from ._layout import LEASES, MANIFESTS, kind_of, version_of
-from ._leases import parse_lease
+from ._layout import DATA, LEASES, MANIFESTS, kind_of, version_of
+from ._leases import Lease, parse_lease
 from ._manifest import Manifest, parse
-from ._processes import is_running, this_host
+from ._processes import is_running, process_start, this_host
 from ._reading import drop_leases
 
 logger = logging.getLogger("dlcache")
+
+DELETION = timedelta(hours=1)
+"""How long a deletion may take before others go on with it."""
+LEASE_LISTINGS = 3
+"""How often leases are listed until all that a listing has can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +155,20 @@ def delete(
     found = snapshot(files, datetime.now(timezone.utc))
     if not found.is_ours:
         raise NotADatasetError(f"{files.path} is not a dlcache dataset, so nothing was deleted: it has no {MANIFESTS}/")
-    users = [] if force else found.without(mine).users()
-    if users:
-        raise InUseError(
-            f"{files.path} is in use by {'; '.join(sorted(lease.holder for lease in users))}. Wait until they have "
-            "ended, or delete it with force=True (dlcache rm --force)"
-        )
     plan = _gc.plan_deletion(found, "deleted")
-    deferred = None if dry_run else execute(files, plan, force=force, mine=mine)
-    return _report(plan, deferred)
+    users = [] if force else [file.holder for file in found.without(mine).leases if plan.is_blocked_by(file)]
+    if users:
+        raise _in_use(files, f"is in use by {'; '.join(sorted(users))}")
+    stopped = None if dry_run else execute(files, plan, force=force, mine=mine)
+    if stopped is not None and not stopped.has_deleted:
+        raise _in_use(files, stopped.reason)
+    return _report(plan, stopped)
+
+
+def _in_use(files: Files, why: str) -> InUseError:
+    return InUseError(
+        f"{files.path} {why}. Wait until they have ended, or delete it with force=True (dlcache rm --force)"
+    )
 
 
 def delete_at_exit(files: Files, pid: int) -> None:
@@ -218,75 +228,116 @@ def datasets_in(files: Files) -> tuple[list[Files], list[str]]:
 
 
 def snapshot(files: Files, now: datetime) -> Snapshot:
-    """What is in a directory: its files first, then what its leases, records of deletions and manifests say."""
-    entries = files.entries()
+    """What is in a directory, read in the order of docs/format.md, 7: temporary files, leases, shards, manifests.
+
+    A writer has a lease from before its first file until after its publication. So the lease of the writer of a
+    temporary file is seen, or the file is useless; all shards of a writer that is gone are seen; and a writer that has
+    given up its lease has published.
+    """
+    found = {entry.path: entry for folder in ("", MANIFESTS) for entry in files.listing(folder)}
+    leases, entries = _leases(files, now)
+    found.update((entry.path, entry) for entry in [*entries, *files.listing(DATA)])
+    latest = {entry.path: entry for entry in files.listing(MANIFESTS)}
+    changing = {path for path in found if kind_of(path) in ("manifest", "deletion")}
+    for path in changing - set(latest):
+        del found[path]
+    found.update((path, entry) for path, entry in latest.items() if kind_of(path) in ("manifest", "deletion"))
     paths: dict[str | None, list[str]] = {}
-    for entry in entries:
+    for entry in found.values():
         if entry.kind == "file":
             paths.setdefault(kind_of(entry.path), []).append(entry.path)
     versions: list[Version] = []
     damaged: dict[str, str] = {}
+    current: tuple[str, str] | None = None
     for path in sorted(paths.get("manifest", [])):
         text = files.read(path)
         if text is None:
             continue
+        current = (path, _hash(text))
         try:
             versions.append(_version(parse(text, f"{files.path}/{path}"), path))
         except ManifestError as error:
             damaged[path] = str(error)
+    deletions = [_deletion(files, path, now) for path in paths.get("deletion", [])]
+    records = tuple(deletion for deletion in deletions if deletion is not None)
+    named = frozenset().union(*(version.shards for version in versions), *(record.shards for record in records))
+    if not named <= found.keys():
+        found.update((entry.path, entry) for entry in files.listing(DATA))  # it may be younger than the listing
     return Snapshot(
         files.path,
-        tuple(entries),
+        tuple(found[path] for path in sorted(found)),
         tuple(versions),
         damaged,
-        _leases(files, paths.get("lease", []), now),
-        tuple(deletion for path in paths.get("deletion", []) if (deletion := _deletion(files, path)) is not None),
+        leases,
+        records,
+        current,
     )
+
+
+def _hash(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why a plan was not carried out to its end. has_deleted: manifests are gone, and the next `gc` does the rest."""
+
+    reason: str
+    has_deleted: bool
 
 
 def execute(
     files: Files, plan: Plan, *, force: bool, mine: Collection[str] = frozenset(), limit: int | None = None
-) -> str | None:
+) -> Stopped | None:
     """Carry out a plan, step by step; with `limit` only its first steps, as a process that is killed then.
 
-    Returns None, or why it stopped in the middle: the next `gc` goes on from there. Raises StorageError.
+    Returns None if it was carried out. Raises StorageError.
     """
-    for step in _gc.steps(plan, str(uuid.uuid4()), force=force)[:limit]:
-        match step:
-            case Put(path, data, temporary):
-                _put(files, path, data, temporary)
-            case Remove(path):
-                files.remove(path)
-            case RemoveDirectory(path):
-                files.remove_directory(path)
-            case Tidy(path):
-                files.tidy(path)
-            case Recheck():
-                stop = _newcomers(files, step, mine)
-                if stop is not None:
-                    return stop
+    for step in _gc.steps(plan, str(uuid.uuid4()), _deleter(), force=force)[:limit]:
+        if isinstance(step, Recheck):
+            reason = _newcomers(files, plan, mine, step)
+            if reason is not None:
+                for otherwise in step.otherwise:
+                    _carry_out(files, otherwise)
+                return Stopped(reason, has_deleted=not step.is_first)
+        else:
+            _carry_out(files, step)
     return None
 
 
-def _put(files: Files, path: str, data: bytes, temporary: str) -> None:
-    try:
-        files.put(path, data, temporary)
-    except OSError as error:
-        raise StorageError(f"cannot write {files.path}/{path}, so nothing was deleted: {error}") from error
+def _carry_out(files: Files, step: Put | Remove | RemoveDirectory) -> None:
+    match step:
+        case Remove(path):
+            files.remove(path)
+        case RemoveDirectory(path):
+            files.remove_directory(path)
+        case Put(path, data, temporary):
+            try:
+                files.put(path, data, temporary)
+            except OSError as error:
+                raise StorageError(f"cannot write {files.path}/{path}, so nothing was deleted: {error}") from error
 
 
-def _newcomers(files: Files, step: Recheck, mine: Collection[str]) -> str | None:
-    """Who came while the manifests went: a reader whose lease is older than that is promised its shards."""
-    leases = [
-        entry.path for entry in files.listing(LEASES) if kind_of(entry.path) == "lease" and entry.path not in mine
-    ]
-    held = [file.lease for file in _leases(files, leases, datetime.now(timezone.utc)) if file.live and file.lease]
-    readers = [lease.holder for lease in held if lease.kind == "reader" and lease.version in step.versions]
-    if readers:
-        return f"{', '.join(sorted(readers))} came meanwhile; the next gc deletes what is left"
-    manifests = [entry.path for entry in files.listing(MANIFESTS) if kind_of(entry.path) == "manifest"]
-    if any(version_of(path) not in step.known for path in manifests):
-        return "a new version was published meanwhile; the next gc deletes what is left"
+def _deleter() -> Lease:
+    until = datetime.now(timezone.utc) + DELETION
+    return Lease("writer", this_host(), os.getpid(), process_start(os.getpid()), until)
+
+
+def _newcomers(files: Files, plan: Plan, mine: Collection[str], step: Recheck) -> str | None:
+    """What forbids the plan now. The leases first: who has given one up has published what it has to publish."""
+    leases, _ = _leases(files, datetime.now(timezone.utc))
+    holders = [file.holder for file in leases if file.path not in mine and plan.is_blocked_by(file)]
+    if holders:
+        return f"has come into use meanwhile by {'; '.join(sorted(holders))}"
+    if plan.current is not None and plan.versions and step.is_first:
+        path, known = plan.current
+        text = files.read(path)
+        if text is None or _hash(text) != known:
+            return "was deleted meanwhile, or made anew"
+    if plan.is_of_current:
+        manifests = [entry.path for entry in files.listing(MANIFESTS) if kind_of(entry.path) == "manifest"]
+        if any(version_of(path) not in plan.known for path in manifests):
+            return "has a new version, published meanwhile"
     return None
 
 
@@ -304,16 +355,26 @@ def _version(manifest: Manifest, path: str) -> Version:
     )
 
 
-def _leases(files: Files, paths: Iterable[str], now: datetime) -> tuple[LeaseFile, ...]:
-    host = this_host()
-    found = ((path, files.read(path)) for path in paths)
-    leases = ((path, parse_lease(text)) for path, text in found if text is not None)
-    return tuple(
-        LeaseFile(path, lease, lease is not None and lease.is_live(now, host, is_running)) for path, lease in leases
-    )
+def _leases(files: Files, now: datetime) -> tuple[tuple[LeaseFile, ...], list[Entry]]:
+    """The leases, and what is in their folder. One that is listed and then gone counts as live: it may have been
+    renewed under a name that the listing does not have. Before that they are listed again."""
+    for _ in range(LEASE_LISTINGS):
+        entries = files.listing(LEASES)
+        paths = [entry.path for entry in entries if entry.kind == "file" and kind_of(entry.path) == "lease"]
+        texts = {path: files.read(path) for path in paths}
+        if None not in texts.values():
+            break
+    return tuple(_lease(path, text, now) for path, text in texts.items()), entries
 
 
-def _deletion(files: Files, path: str) -> Deletion | None:
+def _lease(path: str, text: bytes | None, now: datetime) -> LeaseFile:
+    if text is None:
+        return LeaseFile(path, None, live=True)
+    lease = parse_lease(text)
+    return LeaseFile(path, lease, lease is not None and lease.is_live(now, this_host(), is_running))
+
+
+def _deletion(files: Files, path: str, now: datetime) -> Deletion | None:
     text = files.read(path)
     if text is None:
         return None
@@ -325,13 +386,18 @@ def _deletion(files: Files, path: str) -> Deletion | None:
         sound = False
     if not sound:
         return Deletion(path, frozenset(), frozenset())
-    return Deletion(path, frozenset(versions), frozenset(shards))
+    deleter = parse_lease(json.dumps({**members, "kind": "writer"}).encode())
+    live = deleter is not None and deleter.is_live(now, this_host(), is_running)
+    return Deletion(path, frozenset(versions), frozenset(shards), live)
 
 
-def _report(plan: Plan, deferred: str | None) -> DatasetReport:
-    deleted = plan.whole and deferred is None
-    removals = plan.removals if deferred is None else tuple(r for r in plan.removals if kind_of(r.path) == "manifest")
-    return DatasetReport(plan.path, removals, plan.kept, plan.foreign, deleted, deferred, plan.problem)
+def _report(plan: Plan, stopped: Stopped | None) -> DatasetReport:
+    if stopped is None:
+        return DatasetReport(plan.path, plan.removals, plan.kept, plan.foreign, plan.whole, None, plan.problem)
+    manifests = tuple(removal for removal in plan.removals if kind_of(removal.path) == "manifest")
+    removals = manifests if stopped.has_deleted else ()
+    deferred = f"it {stopped.reason}; the next gc deletes what is left"
+    return DatasetReport(plan.path, removals, plan.kept, plan.foreign, False, deferred, plan.problem)
 
 
 def _span(name: str, value: timedelta | float) -> timedelta:

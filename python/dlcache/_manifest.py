@@ -21,7 +21,7 @@ import numpy.typing as npt
 from ._chunks import ChunkTable, parse_chunks
 from ._errors import ColumnError, ManifestError, unknown_column
 from ._json import INT64_MAX, Fields, unique_members
-from ._layout import kind_of
+from ._layout import is_shard_path
 from ._manifest_checksum import KEY, check_manifest
 from ._names import column_names
 
@@ -390,7 +390,7 @@ def _shards(top: Fields, columns: int) -> Shards:
 
 def _shard_path(path: Any, top: Fields) -> str:
     """A name that dlcache gives: one folder, one plain name with a UUID, nothing that leads elsewhere."""
-    if isinstance(path, str) and kind_of(path) == "shard":
+    if isinstance(path, str) and is_shard_path(path):
         return path
     raise top.error(f"a shard has the path {path!r}, which is not data/<name with a UUID>.parquet")
 

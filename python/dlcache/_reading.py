@@ -78,7 +78,7 @@ class _Held:
         if self._written:
             try:
                 self._files.remove(self.path)
-                self._files.tidy(LEASES)
+                self._files.remove_directory(LEASES)
             except StorageError as error:
                 logger.debug("a lease stays until it expires: %s", error)
 

@@ -61,9 +61,6 @@ class Remote:
         """Delete a file. FileNotFoundError if it is gone, or not even that."""
         self._do("delete", relative, lambda driver, path: driver.remove(path))
 
-    def remove_directory(self, relative: str) -> None:
-        self._do("delete", relative, lambda driver, path: driver.remove_directory(path))
-
     def open(self, relative: str) -> RemoteFile:
         """A file to read from at any place."""
         return RemoteFile(self, relative)

@@ -139,8 +139,9 @@ class Store:
 
 def missing_shard(path: str) -> ShardError:
     return ShardError(
-        f"{path} is missing, and the manifest names it; it was deleted after the dataset was loaded, or the copy of "
-        "the dataset is not complete. Load the dataset again, or write it again"
+        f"{path} is missing, and the manifest names it: the dataset lost a shard. Either the dataset was deleted after "
+        "it was loaded, or something other than dlcache deleted the file, such as a lifecycle rule of the bucket, or a "
+        'copy is not complete. Write it again: dlcache.cache(df) does where it chose the path, else mode="overwrite"'
     )
 
 

@@ -1,18 +1,18 @@
 package io.dlcache
 
+import java.io.IOException
 import java.time.Instant
 import java.time.temporal.ChronoUnit
 import java.util.UUID
 
 import scala.annotation.tailrec
-import scala.util.control.NonFatal
 
 import com.fasterxml.jackson.databind.JsonNode
 import io.dlcache.conf.{Root, WriteConf}
 import io.dlcache.error.{DlcacheErrors, DlcacheException}
 import io.dlcache.key.PlanKey
-import io.dlcache.lifecycle.{Lease, LeaseKeeper, SessionDatasets}
-import io.dlcache.manifest.{DatasetStore, Manifest, PlanKeyEntry}
+import io.dlcache.lifecycle.{DeletionRecord, LeaseKeeper, SessionDatasets}
+import io.dlcache.manifest.{DatasetFiles, DatasetStore, Manifest, PlanKeyEntry}
 import io.dlcache.shard.{ShardLayout, ShardOptions}
 import io.dlcache.spark.{PlanLeaf, Sessions}
 import io.dlcache.write._
@@ -36,10 +36,11 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     if (mode == SaveMode.Append && conf.path.isEmpty) throw DlcacheErrors.appendWithoutPath()
     if (mode == SaveMode.ErrorIfExists || mode == SaveMode.Ignore) requireUnobserved()
     layoutOf(data)
-    val (target, end) = settledOrBuilt(1)
-    val outcome = WriteOutcome.of(target.path.toString, end.manifest, end.isHit, (System.nanoTime() - started) / 1e9)
+    val (target, result) = existingOrBuilt(1)
+    val outcome =
+      WriteOutcome.of(target.path.toString, result.manifest, result.isHit, (System.nanoTime() - started) / 1e9)
     logInfo(
-      f"${end.what}: ${outcome.path} version ${outcome.version}, ${outcome.rows} rows, ${outcome.shards} shards, " +
+      f"${result.what}: ${outcome.path} version ${outcome.version}, ${outcome.rows} rows, ${outcome.shards} shards, " +
         f"${outcome.bytes} bytes, ${outcome.seconds}%.3f seconds"
     )
     conf.request.foreach(WriteOutcomes.driver.record(_, outcome))
@@ -56,16 +57,15 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
 
   /** Spark reads a table as it is when a query is planned, which may be later than its key was computed. */
   @tailrec
-  private def settledOrBuilt(attempt: Int): (Target, End) = {
+  private def existingOrBuilt(attempt: Int): (Target, Result) = {
     val key = planKey()
     val target = new Target(pathFor(key.digest), key)
-    val current = target.store.current()
-    target.settle(current).orElse(target.build(current)) match {
-      case Some(end) => (target, end)
+    target.existing(target.store.current()).orElse(target.build()) match {
+      case Some(result) => (target, result)
       case None if attempt == MaxReadings => throw DlcacheErrors.inputChanged(target.path.toString, MaxReadings)
       case None =>
         logInfo(s"An input changed while ${target.path} was written from it; its rows are read again")
-        settledOrBuilt(attempt + 1)
+        existingOrBuilt(attempt + 1)
     }
   }
 
@@ -83,55 +83,100 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
   /** The dataset that is written to. */
   final private class Target(val path: Path, planKey: PlanKey) {
     val store = new DatasetStore(path, hadoopConf)
+    private var mayBePublished = false
     private val key = PlanKeyEntry(planKey.scope, planKey.digest, planKey.applicationId)
 
     private def decide(current: Option[Manifest]) =
-      WriteDecision.of(mode, current.map(_.planKey), key, current.exists(_.isExpired(Instant.now())))
+      WriteDecision.of(mode, current.map(_.planKey), key, isStale(current))
 
     private def offered: String =
       if (planKey.isRepeatable) text(key)
       else s"${text(key)}, another one in each call, since its rows change without a trace: the option 'key' names them"
 
-    /** The end, if no rows need to be written; an error, if none may be. */
-    def settle(current: Option[Manifest]): Option[End] = current.flatMap { there =>
-      decide(current) match {
-        case WriteDecision.Hit => Some(End("hit", there, isHit = true))
-        case WriteDecision.Leave =>
-          logWarning(
-            s"$path was written from another plan: its key is ${text(there.planKey)}, this DataFrame's is " +
-              s"$offered. The mode is ignore, so the dataset stays as it is"
-          )
-          Some(End("left", there, isHit = false))
-        case WriteDecision.Refuse => throw DlcacheErrors.keyMismatch(path.toString, text(there.planKey), offered)
-        case WriteDecision.Build | WriteDecision.Replace | WriteDecision.Append => None
-      }
+    /** Whether what is there must be built again although it has the key. */
+    private def isStale(current: Option[Manifest]) =
+      current.exists(there => there.isExpired(Instant.now()) || (conf.path.isEmpty && store.lost(there).isDefined))
+
+    /** The result, if no rows need to be written; an error, if none may be. */
+    @tailrec
+    def existing(current: Option[Manifest]): Option[Result] = decide(current) match {
+      case WriteDecision.Hit =>
+        val there = current.get
+        // Under the root one that is not whole is stale, and built again.
+        conf.path.flatMap(_ => store.lost(there)) match {
+          case None => Some(Result("hit", there, isHit = true))
+          case Some((shard, reason)) =>
+            // A deletion of the dataset takes the manifests first, so this one is looked for again.
+            if (store.find(there.version).isDefined)
+              throw DlcacheErrors.datasetDamaged(path.toString, shard.path, reason)
+            existing(store.current())
+        }
+      case WriteDecision.Leave =>
+        val there = current.get
+        logWarning(
+          s"$path was written from another plan: its key is ${text(there.planKey)}, this DataFrame's is " +
+            s"$offered. The mode is ignore, so the dataset stays as it is"
+        )
+        Some(Result("left", there, isHit = false))
+      case WriteDecision.Refuse =>
+        throw DlcacheErrors.keyMismatch(path.toString, text(current.get.planKey), offered)
+      case WriteDecision.Build | WriteDecision.Replace | WriteDecision.Append => None
     }
 
-    /** None, and nothing is written, if the rows may be of another state of an input than the key. */
-    def build(current: Option[Manifest]): Option[End] = {
-      if (current.isEmpty) ShardFiles.requireFree(path, hadoopConf)
+    /** None, and nothing is written, if the rows may be of another state of an input than the key.
+      *
+      * The order of docs/format.md §5: a lease, the versions that are there, the shards, the versions again, the manifest.
+      */
+    def build(): Option[Result] = {
       store.requirePublishable()
+      val made = store.missingDirectories()
+      if (!store.exists()) ShardFiles.requireFree(path, hadoopConf)
+      val job = UUID.randomUUID()
+      val lease = LeaseKeeper.driver.ofWriter(path, hadoopConf, job)
+      var result: Option[Result] = None
+      try {
+        lease.base(store.versions().lastOption.getOrElse(0L))
+        val current = store.current()
+        result = existing(current).orElse(write(current, job, lease))
+      } finally if (result.exists(_.isWritten)) lease.close() else cleanUp(job, lease, made)
+      result
+    }
+
+    private def write(
+        current: Option[Manifest],
+        job: UUID,
+        lease: LeaseKeeper#HeldLease
+    ): Option[Result] = {
       val rows = aligned(current)
       val layout = layoutOf(rows)
       current.filter(_ => decide(current) == WriteDecision.Append).foreach(requireFit(_, layout))
       val explanation = planKey.explanation
-      val lease = LeaseKeeper.driver.take(path, hadoopConf, Lease.Writer, None)
-      try {
-        requireUnchanged()
-        val shards = write(rows, layout)
-        if (hasMoved(shards)) {
-          discard(shards)
-          None
-        } else {
-          val end = publishOrDiscard(shards, layout, explanation, current)
-          // Before the writer's lease ends: without one of the application `gc` would take it for ended.
-          if (end.isWritten && conf.path.isEmpty && key.scope == PlanKey.Session) {
-            SessionDatasets.record(session.sparkContext, path, hadoopConf)
-          }
-          Some(end)
+      requireUnchanged()
+      val shards = write(rows, layout, job)
+      if (hasMoved) None
+      else {
+        store.sync(shards.map(_.path))
+        val result = publish(next(shards, layout, explanation), current, lease, 1)
+        // Before the writer's lease ends: without one of the application `gc` would take it for ended.
+        if (result.isWritten && conf.path.isEmpty && key.scope == PlanKey.Session) {
+          SessionDatasets.record(session.sparkContext, path, hadoopConf)
         }
-      } finally lease.close()
+        Some(result)
+      }
     }
+
+    /** Nothing stays of a write that has published nothing: no shard, and no directory that it made. If a shard may be
+      * left, the lease stays, expired, and tells `gc` whose it is. So it does when the outcome of a publication is unknown.
+      */
+    private def cleanUp(job: UUID, lease: LeaseKeeper#HeldLease, made: Seq[Path]): Unit =
+      if (mayBePublished || !ShardFiles.discardJob(path, hadoopConf, job)) lease.expire()
+      else {
+        lease.close()
+        try if (!store.isInUse) made.foreach(DatasetFiles.removeIfEmpty(_, hadoopConf))
+        catch {
+          case e: IOException => logWarning(s"Could not delete the directories that a failed write made: $path", e)
+        }
+      }
 
     /** The files are as the key says, and stay so or get another time: Spark reads those that lie there, whatever the
       * DataFrame has listed. Not even with another try would it list them again.
@@ -144,63 +189,85 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     /** Whether a table has another version than in the key, or lists other files. A file that was replaced under a list
       * that stays the same is an error.
       */
-    private def hasMoved(shards: Seq[WrittenShard]): Boolean =
+    private def hasMoved: Boolean = {
+      val moved = planKey.states.nonEmpty && WriteCommand.this.planKey().states != planKey.states
+      if (!moved) planKey.files.changed(hadoopConf).foreach { file =>
+        throw DlcacheErrors.filesChanged(path.toString, file)
+      }
+      moved
+    }
+
+    private def next(shards: Seq[WrittenShard], layout: ShardLayout, explanation: JsonNode) = NextVersion(
+      UUID.randomUUID().toString,
+      Instant.now().truncatedTo(ChronoUnit.MILLIS),
+      CreatedBy,
+      key,
+      explanation,
+      layout,
+      shards,
+      conf.writeOptions,
+      conf.ttlSeconds
+    )
+
+    /** Decides again whenever another writer was first.
+      *
+      * @param seen the version that was current when it was last looked at
+      */
+    @tailrec
+    private def publish(
+        next: NextVersion,
+        seen: Option[Manifest],
+        lease: LeaseKeeper#HeldLease,
+        attempt: Int
+    ): Result = {
+      if (attempt > MaxAttempts) throw DlcacheErrors.datasetChanged(path.toString, MaxAttempts)
+      val highest = highestVersion(next.shards.map(_.path), lease)
+      val current = if (seen.exists(_.version == highest)) seen else store.current()
+      if (mode == SaveMode.Append && seen.isDefined && current.isEmpty)
+        throw DlcacheErrors.datasetDeleted(path.toString)
+      existing(current) match {
+        case Some(result) => result
+        case None =>
+          val version = current.fold(0L)(_.version) + 1
+          val manifest = current match {
+            case Some(there) if decide(current) == WriteDecision.Append =>
+              requireFit(there, next.layout)
+              next.appendedTo(there, version)
+            case _ => next.as(version)
+          }
+          if (published(manifest)) Result("miss, written", manifest, isHit = false, isWritten = true)
+          else publish(next, current, lease, attempt + 1)
+      }
+    }
+
+    /** The highest version, under a lease that says so, with no deletion at work that may take it or a higher one. */
+    @tailrec
+    private def highestVersion(shards: Seq[String], lease: LeaseKeeper#HeldLease): Long = {
+      if (!lease.confirm() && store.missing(shards).nonEmpty) throw DlcacheErrors.writeExpired(path.toString)
+      val (versions, texts) = store.versionsAndRecords()
+      val records = texts.map(DeletionRecord.parse)
+      if (records.exists(_.takes(shards))) throw DlcacheErrors.writeExpired(path.toString)
+      val highest = versions.lastOption.getOrElse(0L)
+      if (records.exists(_.mayDeleteFrom(highest, Instant.now()))) {
+        Thread.sleep(DeletionPauseMillis)
+        highestVersion(shards, lease)
+      } else if (lease.baseVersion.exists(_ > highest)) {
+        lease.base(highest)
+        highestVersion(shards, lease)
+      } else highest
+    }
+
+    /** An error other than our own may come from a publication that did take place. */
+    private def published(manifest: Manifest): Boolean =
       try {
-        val moved = planKey.states.nonEmpty && WriteCommand.this.planKey().states != planKey.states
-        if (!moved) planKey.files.changed(hadoopConf).foreach { file =>
-          throw DlcacheErrors.filesChanged(path.toString, file)
-        }
-        moved
+        mayBePublished = true
+        mayBePublished = store.publish(manifest)
+        mayBePublished
       } catch {
-        case NonFatal(e) =>
-          discard(shards)
+        case e: DlcacheException =>
+          mayBePublished = false
           throw e
       }
-
-    /** An error other than our own may come from a publication that did take place: then the shards must stay. */
-    private def publishOrDiscard(
-        shards: Seq[WrittenShard],
-        layout: ShardLayout,
-        explanation: JsonNode,
-        current: Option[Manifest]
-    ): End = {
-      val next = NextVersion(
-        UUID.randomUUID().toString,
-        Instant.now().truncatedTo(ChronoUnit.MILLIS),
-        CreatedBy,
-        key,
-        explanation,
-        layout,
-        shards,
-        conf.writeOptions,
-        conf.ttlSeconds
-      )
-      val end =
-        try publish(next, current, 1)
-        catch {
-          case e: DlcacheException =>
-            discard(shards)
-            throw e
-        }
-      if (!end.isWritten) discard(shards)
-      end
-    }
-
-    /** Decides again whenever another writer was first. */
-    @tailrec
-    private def publish(next: NextVersion, current: Option[Manifest], attempt: Int): End = settle(current) match {
-      case Some(end) => end
-      case None =>
-        if (attempt > MaxAttempts) throw DlcacheErrors.datasetChanged(path.toString, MaxAttempts)
-        val manifest = current match {
-          case Some(there) if decide(current) == WriteDecision.Append =>
-            requireFit(there, next.layout)
-            next.appendedTo(there)
-          case _ => next.replacing(current)
-        }
-        if (store.publish(manifest)) End("miss, written", manifest, isHit = false, isWritten = true)
-        else publish(next, store.current(), attempt + 1)
-    }
 
     /** The columns in the order of the dataset that they are appended to. */
     private def aligned(current: Option[Manifest]): DataFrame = current match {
@@ -221,20 +288,18 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     private def appendMismatch(mismatch: Mismatch) =
       DlcacheErrors.columnsMismatch(path.toString, mismatch.column, mismatch.reason)
 
-    private def write(rows: DataFrame, layout: ShardLayout): Seq[WrittenShard] = {
+    private def write(rows: DataFrame, layout: ShardLayout, job: UUID): Seq[WrittenShard] = {
       val options = ShardOptions(conf.rowGroupBytes, conf.compression)
       val targetBytes = Option.when(conf.shards.isEmpty)(conf.targetShardBytes)
       def run(arranged: DataFrame) =
-        new ShardJob(path, hadoopConf, rows.schema, layout, options, targetBytes).run(arranged)
+        new ShardJob(path, hadoopConf, rows.schema, layout, options, targetBytes, job).run(arranged)
       val arrangement = Arrangement(conf.shards, conf.shuffle)
       val shards = run(arrangement.of(rows))
       if (arrangement.isShort(shards.size, shards.map(_.summary.rows).sum)) {
-        discard(shards)
-        run(arrangement.ofCoalesced(rows))
+        ShardFiles.discard(path, hadoopConf, shards.map(_.path))
+        run(arrangement.ofFew(rows))
       } else shards
     }
-
-    private def discard(shards: Seq[WrittenShard]): Unit = ShardFiles.discard(path, hadoopConf, shards.map(_.path))
   }
 }
 
@@ -242,6 +307,9 @@ private[dlcache] object WriteCommand {
 
   /** Each attempt fails only because another writer has published, so this many is a sign of something else. */
   private val MaxAttempts = 100
+
+  /** How long to wait for a deletion that is at work: it stops as soon as it sees that a writer is here. */
+  private val DeletionPauseMillis = 50L
 
   /** So often the rows are read of tables that change meanwhile. */
   private val MaxReadings = 3
@@ -257,7 +325,7 @@ private[dlcache] object WriteCommand {
   /** @param what happened, for the log
     * @param isWritten whether this write's shards are in the manifest
     */
-  final private case class End(what: String, manifest: Manifest, isHit: Boolean, isWritten: Boolean = false)
+  final private case class Result(what: String, manifest: Manifest, isHit: Boolean, isWritten: Boolean = false)
 
   /** A key as messages show it. */
   private def text(key: PlanKeyEntry): String =

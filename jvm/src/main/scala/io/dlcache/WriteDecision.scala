@@ -30,14 +30,15 @@ private[dlcache] object WriteDecision {
     *
     * @param there the key of the dataset at the target, if there is one
     * @param key of the DataFrame
-    * @param expired whether the time to live of what is there has ended: `gc` may take it at any moment, so it is no hit
+    * @param isStale whether what is there is no hit although it has the key: its time to live has ended, or it has lost a
+    *   shard
     */
-  def of(mode: SaveMode, there: Option[PlanKeyEntry], key: PlanKeyEntry, expired: Boolean): WriteDecision =
+  def of(mode: SaveMode, there: Option[PlanKeyEntry], key: PlanKeyEntry, isStale: => Boolean): WriteDecision =
     (mode, there) match {
       case (_, None) => Build
       case (SaveMode.Overwrite, _) => Replace
       case (SaveMode.Append, _) => Append
-      case (_, Some(same)) if same == key => if (expired) Replace else Hit
+      case (_, Some(same)) if same == key => if (isStale) Replace else Hit
       case (SaveMode.Ignore, _) => Leave
       case (SaveMode.ErrorIfExists, _) => Refuse
     }

@@ -19,9 +19,9 @@ class WriteDecisionSuite extends AnyFunSuite {
     )
     assert(table.map(_._1).toSet == SaveMode.values.toSet)
     table.foreach { case (mode, nothing, same, other) =>
-      assert(WriteDecision.of(mode, None, key, expired = false) == nothing)
-      assert(WriteDecision.of(mode, Some(key), key, expired = false) == same)
-      assert(WriteDecision.of(mode, Some(key), key, expired = true) == (if (same == Hit) Replace else same))
+      assert(WriteDecision.of(mode, None, key, isStale = false) == nothing)
+      assert(WriteDecision.of(mode, Some(key), key, isStale = false) == same)
+      assert(WriteDecision.of(mode, Some(key), key, isStale = true) == (if (same == Hit) Replace else same))
       for (there <- others; expired <- Seq(false, true))
         assert(WriteDecision.of(mode, Some(there), key, expired) == other)
     }
@@ -29,8 +29,8 @@ class WriteDecisionSuite extends AnyFunSuite {
 
   test("a session key is the same in its own application only") {
     val session = PlanKeyEntry("session", "c" * 64, Some("app-1"))
-    assert(WriteDecision.of(SaveMode.ErrorIfExists, Some(session), session, expired = false) == Hit)
+    assert(WriteDecision.of(SaveMode.ErrorIfExists, Some(session), session, isStale = false) == Hit)
     val later = session.copy(applicationId = Some("app-2"))
-    assert(WriteDecision.of(SaveMode.ErrorIfExists, Some(session), later, expired = false) == Refuse)
+    assert(WriteDecision.of(SaveMode.ErrorIfExists, Some(session), later, isStale = false) == Refuse)
   }
 }

@@ -27,6 +27,11 @@ private[dlcache] object DlcacheErrors {
   def datasetChanged(path: String, attempts: Int): DlcacheException =
     error("DLCACHE_DATASET_CHANGED")("path" -> path, "attempts" -> attempts.toString)
 
+  def datasetDamaged(path: String, shard: String, reason: String): DlcacheException =
+    error("DLCACHE_DATASET_DAMAGED")("path" -> path, "shard" -> shard, "reason" -> reason)
+
+  def datasetDeleted(path: String): DlcacheException = error("DLCACHE_DATASET_DELETED")("path" -> path)
+
   def filesChanged(path: String, file: String): DlcacheException =
     error("DLCACHE_FILES_CHANGED")("path" -> path, "file" -> file)
 
@@ -44,6 +49,14 @@ private[dlcache] object DlcacheErrors {
 
   def manifestInvalid(path: String, reason: String, cause: Option[Throwable] = None): DlcacheException =
     error("DLCACHE_MANIFEST_INVALID", cause)("path" -> path, "reason" -> reason)
+
+  def manifestTooLarge(path: String, shards: Int, bytes: Long, allowed: Long): DlcacheException =
+    error("DLCACHE_MANIFEST_TOO_LARGE")(
+      "path" -> path,
+      "shards" -> shards.toString,
+      "bytes" -> bytes.toString,
+      "allowed" -> allowed.toString
+    )
 
   def notADataset(path: String): DlcacheException =
     error("DLCACHE_NOT_A_DATASET")("path" -> path)
@@ -118,6 +131,8 @@ private[dlcache] object DlcacheErrors {
       "version" -> version.toString,
       "available" -> available.mkString(", ")
     )
+
+  def writeExpired(path: String): DlcacheException = error("DLCACHE_WRITE_EXPIRED")("path" -> path)
 
   private def error(condition: String, cause: Option[Throwable] = None)(parameters: (String, String)*) =
     new DlcacheException(condition, parameters.toMap, cause)

@@ -1,8 +1,10 @@
 package io.dlcache.lifecycle
 
 import java.io.FileNotFoundException
+import java.time.{Duration, Instant}
+import java.util.UUID
 
-import io.dlcache.manifest.DatasetFiles
+import io.dlcache.manifest.{DatasetFiles, DatasetStore, Manifest, ShardName}
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileStatus, Path}
 
@@ -11,32 +13,72 @@ final private[lifecycle] class DatasetDeletion(dataset: Path, conf: Configuratio
 
   private val fs = DatasetFiles.fileSystem(dataset, conf)
   private val root = fs.makeQualified(dataset)
+  private val store = new DatasetStore(dataset, conf)
   private val leases = new LeaseFiles(dataset, conf)
 
-  /** @return whether the dataset is gone; false if someone reads it */
-  def run(): Boolean =
-    if (isRead) false
+  /** @param isOwned whether the dataset may be deleted, by its current version
+    * @return whether the dataset is gone, or may not be deleted; false if someone uses it
+    */
+  def run(isOwned: Manifest => Boolean): Boolean = {
+    val leftovers = DatasetNames.Directories.filterNot(
+      _ == DatasetStore.DataDirectoryName
+    ).flatMap(list).filter(isLeftover).map(_.getPath)
+    if (isInUse) false
     else {
-      val files = DatasetNames.Directories.prepended("").flatMap(list).filter(isOwnFile)
-      val (manifests, rest) = files.partition(file => DatasetNames.isManifest(relative(file)))
-      manifests.map(_.getPath).sorted.foreach(fs.delete(_, false))
-      // Who took a lease before its manifest went is promised the shards.
-      if (isRead) false
-      else {
-        // One by one, not the directory whole: a writer may come and put new files into it.
-        rest.foreach(file => fs.delete(file.getPath, false))
+      val manifests = store.versions().flatMap(store.find)
+      manifests.isEmpty || !isOwned(manifests.last) || delete(manifests, leftovers)
+    }
+  }
+
+  /** A record of what goes, the manifests, the shards; and before the last two a look whether someone has come. */
+  private def delete(manifests: Seq[Manifest], leftovers: Seq[Path]): Boolean = {
+    val versions = manifests.map(_.version)
+    val named = manifests.flatMap(_.shards.map(_.path)).distinct
+    val shards = (named ++ leftOf(named.flatMap(ShardName.job(_)))).distinct
+    val record = store.recordPath(UUID.randomUUID())
+    def put(expiresAt: Instant): Unit =
+      DatasetFiles.replace(record, DeletionRecord.own(versions, shards, expiresAt).write, conf)
+    put(Instant.now().plus(DatasetDeletion.Span))
+    if (isInUse || !store.find(versions.last).contains(manifests.last) || hasMoreThan(versions)) {
+      fs.delete(record, false)
+      false
+    } else {
+      versions.foreach(version => fs.delete(store.manifestPath(version), false))
+      if (isInUse || hasMoreThan(versions)) {
+        put(Instant.EPOCH)
+        false
+      } else {
+        shards.foreach(shard => fs.delete(new Path(root, shard), false))
+        (leftovers :+ record).foreach(fs.delete(_, false))
         DatasetNames.Directories.map(new Path(root, _)).appended(root).foreach(DatasetFiles.removeIfEmpty(_, conf))
         true
       }
     }
+  }
 
-  private def isRead = leases.live().exists(_.kind != Lease.Application)
+  /** Leases that change while they are read count as in use. */
+  private def isInUse = leases.live().forall(_.exists(_.kind != Lease.Application))
+
+  private def hasMoreThan(versions: Seq[Long]) = store.versions().exists(!versions.contains(_))
+
+  /** The shards that failed tasks and writers have left: those of these jobs, and of leases. */
+  private def leftOf(jobs: Seq[String]): Seq[String] = {
+    val known = (jobs ++ leases.all().toSeq.flatten.flatMap(_.job)).toSet
+    list(DatasetStore.DataDirectoryName).filter(_.isFile).map(relative).filter(ShardName.job(_).exists(known))
+  }
 
   private def list(directory: String): Seq[FileStatus] =
-    try fs.listStatus(if (directory.isEmpty) root else new Path(root, directory)).toSeq
+    try fs.listStatus(new Path(root, directory)).toSeq
     catch { case _: FileNotFoundException => Nil }
 
-  private def relative(file: FileStatus): String = root.toUri.relativize(file.getPath.toUri).getPath.stripSuffix("/")
+  private def isLeftover(file: FileStatus) =
+    file.isFile && !file.isSymlink && DatasetNames.isLeftover(relative(file))
 
-  private def isOwnFile(file: FileStatus) = file.isFile && !file.isSymlink && DatasetNames.isOwn(relative(file))
+  private def relative(file: FileStatus) = root.toUri.relativize(file.getPath.toUri).getPath.stripSuffix("/")
+}
+
+private[lifecycle] object DatasetDeletion {
+
+  /** How long a deletion may take before others go on with it. */
+  private val Span = Duration.ofHours(1)
 }

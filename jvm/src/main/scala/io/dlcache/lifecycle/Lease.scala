@@ -14,6 +14,8 @@ import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
   * @param processStart tells the process from a later one with its pid
   * @param version of a reader
   * @param applicationId of an application
+  * @param job of a writer: the UUID in the names of its shards
+  * @param baseVersion of a writer: it publishes a higher version than this; none while it has not looked yet
   */
 final private[dlcache] case class Lease(
     kind: String,
@@ -22,7 +24,9 @@ final private[dlcache] case class Lease(
     processStart: Option[String],
     expiresAt: Instant,
     version: Option[Long] = None,
-    applicationId: Option[String] = None
+    applicationId: Option[String] = None,
+    job: Option[String] = None,
+    baseVersion: Option[Long] = None
 ) {
 
   /** Whether the holder is there still, asked on `here`.
@@ -49,6 +53,8 @@ private[dlcache] object Lease {
     lease.processStart.foreach(node.put("process-start", _))
     lease.version.foreach(node.put("version", _))
     lease.applicationId.foreach(node.put("application-id", _))
+    lease.job.foreach(node.put("job", _))
+    lease.baseVersion.foreach(node.put("base-version", _))
     node.put("expires-at", lease.expiresAt.truncatedTo(ChronoUnit.MILLIS).toString)
     mapper.writeValueAsString(node)
   }
@@ -66,7 +72,17 @@ private[dlcache] object Lease {
         expiresAt <- string("expires-at").flatMap(parseInstant)
         version = long("version") if version.isDefined || kind != Reader
         application = string("application-id") if application.isDefined || kind != Application
-      } yield Lease(kind, host, pid, string("process-start"), expiresAt, version, application)
+      } yield Lease(
+        kind,
+        host,
+        pid,
+        string("process-start"),
+        expiresAt,
+        version,
+        application,
+        string("job"),
+        long("base-version")
+      )
     } catch { case _: JsonProcessingException => None }
 
   private def isLong(node: JsonNode) = node.isIntegralNumber && node.canConvertToLong

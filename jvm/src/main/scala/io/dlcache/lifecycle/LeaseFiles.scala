@@ -26,26 +26,28 @@ final private[lifecycle] class LeaseFiles(dataset: Path, conf: Configuration) {
 
   def exists(id: UUID): Boolean = fs.exists(path(id))
 
+  def delete(id: UUID): Unit = fs.delete(path(id), false): Unit
+
   /** Deletes the lease, and the directories of leases and manifests if nothing is in them now. */
   def remove(id: UUID): Unit = {
-    fs.delete(path(id), false)
+    delete(id)
     DatasetFiles.removeIfEmpty(directory, conf)
     DatasetFiles.removeIfEmpty(directory.getParent, conf)
   }
 
-  /** True if there is no dataset, but files that may have been meant for one: only a lease tells `gc` whose they are. */
-  def isAllThereIs: Boolean =
-    !new DatasetStore(dataset, conf).exists() && list(new Path(dataset, DatasetStore.DataDirectoryName)).nonEmpty
-
-  /** Whose leases are live now. */
-  def live(): Seq[Lease] = {
-    val now = Instant.now()
-    list(directory)
-      .filter(file => LeaseFiles.Name.matches(file.getName))
-      .flatMap(read)
-      .flatMap(Lease.parse)
-      .filter(_.isLive(now, Processes.host, Processes.isRunning))
+  /** All leases, or none if one that was listed is gone, again and again: it may have been renewed under another name. */
+  def all(): Option[Seq[Lease]] = Iterator.continually(readAll()).take(LeaseFiles.Listings).collectFirst {
+    case texts if !texts.contains(None) => texts.flatten.flatMap(Lease.parse)
   }
+
+  /** Whose leases are live now; none as in [[all]]. */
+  def live(): Option[Seq[Lease]] = {
+    val now = Instant.now()
+    all().map(_.filter(_.isLive(now, Processes.host, Processes.isRunning)))
+  }
+
+  private def readAll(): Seq[Option[String]] =
+    list(directory).filter(file => LeaseFiles.Name.matches(file.getName)).map(read)
 
   private def list(place: Path): Seq[Path] =
     try fs.listStatus(place).toSeq.map(_.getPath)
@@ -62,6 +64,8 @@ final private[lifecycle] class LeaseFiles(dataset: Path, conf: Configuration) {
 private[lifecycle] object LeaseFiles {
   val DirectoryName = s"${DatasetStore.DirectoryName}/leases"
   private val Name: Regex = s"(?:${DatasetNames.Uuid})\\.json".r
+
+  private val Listings = 3
 
   /** Far more than any lease has. */
   private val MaxBytes = 1 << 16

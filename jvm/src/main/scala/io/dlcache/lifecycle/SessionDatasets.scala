@@ -6,7 +6,7 @@ import java.util.concurrent.ConcurrentHashMap
 import scala.jdk.CollectionConverters._
 
 import io.dlcache.error.DlcacheException
-import io.dlcache.manifest.DatasetStore
+import io.dlcache.manifest.Manifest
 import io.dlcache.spark.ApplicationIdentity
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FileSystem, Path}
@@ -42,7 +42,7 @@ private[dlcache] object SessionDatasets extends Logging {
     )
     own.computeIfAbsent(
       dataset,
-      _ => Entry(conf, LeaseKeeper.driver.take(dataset, conf, Lease.Application, Some(application)))
+      _ => Entry(conf, LeaseKeeper.driver.ofApplication(dataset, conf, application))
     ): Unit
   }
 
@@ -67,10 +67,9 @@ private[dlcache] object SessionDatasets extends Logging {
     * @return whether none of its files is there any more, or it belongs to someone else
     */
   private[lifecycle] def deleteIfOwned(dataset: Path, application: String, conf: Configuration): Boolean = {
-    val isOwned = new DatasetStore(dataset, conf).current().exists { manifest =>
+    def isOwned(manifest: Manifest) =
       manifest.planKey.scope == "session" && manifest.planKey.applicationId.contains(application)
-    }
-    !isOwned || new DatasetDeletion(dataset, conf).run()
+    new DatasetDeletion(dataset, conf).run(isOwned)
   }
 
   final private case class Entry(conf: Configuration, lease: LeaseKeeper#HeldLease)

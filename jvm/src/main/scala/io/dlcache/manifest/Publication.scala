@@ -101,8 +101,11 @@ final private[manifest] class LocalPublication(file: LocalPath) extends Publicat
     val temporary = file.resolveSibling(Publication.temporaryName())
     try {
       write(temporary, bytes)
-      try link(temporary)
-      catch { case _: UnsupportedOperationException | _: FileSystemException => moveUnderClaim(temporary) }
+      val isPublished =
+        try link(temporary)
+        catch { case _: UnsupportedOperationException | _: FileSystemException => moveUnderClaim(temporary) }
+      DatasetFiles.syncDirectory(file.getParent)
+      isPublished
     } finally Files.deleteIfExists(temporary): Unit
   }
 

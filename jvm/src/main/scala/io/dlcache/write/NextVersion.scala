@@ -25,16 +25,15 @@ final private[dlcache] case class NextVersion(
     ttlSeconds: Option[Long]
 ) {
 
-  /** These rows only, as the version after `current`. */
-  def replacing(current: Option[Manifest]): Manifest =
-    manifest(current.fold(1L)(_.version + 1), Nil, summaries)
+  /** These rows only. */
+  def as(version: Long): Manifest = manifest(version, Nil, summaries)
 
   /** The rows of `current`, then these. Their columns must fit: [[Alignment.appends]]. */
-  def appendedTo(current: Manifest): Manifest = {
+  def appendedTo(current: Manifest, version: Long): Manifest = {
     val merged = current.columns.zip(summaries).map { case (column, added) =>
       ManifestEntries.summary(column, current.rows).merge(added)
     }
-    manifest(current.version + 1, current.shards, merged).copy(
+    manifest(version, current.shards, merged).copy(
       datasetId = current.datasetId,
       planKey = NextVersion.appendedKey(current.planKey, key),
       schema = Alignment.widen(current.schema, layout.schema),

@@ -14,7 +14,7 @@ final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrit
 
   override def createBatchWriterFactory(info: PhysicalWriteInfo): DataWriterFactory =
     new ShardWriterFactory(
-      job.number,
+      job.id,
       job.dataset.toString,
       new SerializableConfiguration(job.conf),
       job.layout,
@@ -26,7 +26,7 @@ final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrit
 
   /** Nothing was published, so the job's files are nobody's. Tasks that still run are killed and delete theirs. */
   override def abort(messages: Array[WriterCommitMessage]): Unit =
-    ShardFiles.discardJob(job.dataset, job.conf, job.number)
+    ShardFiles.discardJob(job.dataset, job.conf, job.id): Unit
 
   /** In the order of the partitions. Whatever a task answers that is not understood here stands for rows that would be
     * missing, so it is an error, upon which Spark calls `abort`.

@@ -57,8 +57,8 @@ final private[write] class ShardDataWriter(
 
   override def abort(): Unit = {
     isOver = true
-    current.foreach(_.writer.abort())
-    ShardFiles.discard(dataset, conf, closed.toSeq.map(_.path))
+    try current.foreach(_.writer.abort())
+    finally ShardFiles.discard(dataset, conf, closed.toSeq.map(_.path))
   }
 
   /** Spark also calls this after `commit` and `abort`. */

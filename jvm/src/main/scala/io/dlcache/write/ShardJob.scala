@@ -20,6 +20,7 @@ final private[dlcache] case class WrittenShard(path: String, summary: ShardSumma
   *
   * @param schema of the DataFrame
   * @param targetBytes at which a task goes on in a new shard; none to go on in one
+  * @param id in the names of the job's shards
   */
 final private[dlcache] class ShardJob(
     val dataset: Path,
@@ -27,11 +28,9 @@ final private[dlcache] class ShardJob(
     val schema: StructType,
     val layout: ShardLayout,
     val options: ShardOptions,
-    val targetBytes: Option[Long]
+    val targetBytes: Option[Long],
+    val id: UUID
 ) {
-
-  /** Marks the names of the job's shards. */
-  val number: Long = UUID.randomUUID().getMostSignificantBits
 
   private val committed = new AtomicReference[Option[Seq[WrittenShard]]](None)
 

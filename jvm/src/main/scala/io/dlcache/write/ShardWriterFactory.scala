@@ -1,5 +1,8 @@
 package io.dlcache.write
 
+import java.util.UUID
+
+import io.dlcache.manifest.ShardName
 import io.dlcache.shard.{ShardLayout, ShardOptions}
 import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.catalyst.InternalRow
@@ -8,11 +11,11 @@ import org.apache.spark.util.SerializableConfiguration
 
 /** All that a task needs; sent to the executors.
   *
-  * @param job its number, for the names of shards
+  * @param job in the names of shards
   * @param dataset as text, since Hadoop's paths are not serializable in all versions
   */
 final private[write] class ShardWriterFactory(
-    job: Long,
+    job: UUID,
     dataset: String,
     conf: SerializableConfiguration,
     layout: ShardLayout,
@@ -22,7 +25,7 @@ final private[write] class ShardWriterFactory(
 
   override def createWriter(partition: Int, task: Long): DataWriter[InternalRow] =
     new ShardDataWriter(
-      name = ShardFiles.name(job, partition, _),
+      name = ShardName.of(job, partition, _),
       partition,
       new Path(dataset),
       conf.value,

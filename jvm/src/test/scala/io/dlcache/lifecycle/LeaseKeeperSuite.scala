@@ -1,5 +1,6 @@
 package io.dlcache.lifecycle
 
+import java.io.IOException
 import java.nio.file.{Files, Path => LocalPath}
 import java.time.{Duration, Instant}
 import java.util.UUID
@@ -14,6 +15,7 @@ import org.scalatest.funsuite.AnyFunSuite
 class LeaseKeeperSuite extends AnyFunSuite {
 
   private val conf = new Configuration(false)
+  private val job = UUID.randomUUID()
 
   private def inDirectory(body: LocalPath => Unit): Unit = {
     val directory = Files.createTempDirectory("leases")
@@ -45,11 +47,14 @@ class LeaseKeeperSuite extends AnyFunSuite {
 
   test("a lease is there from the taking to the closing") {
     inDirectory { directory =>
-      val held = new LeaseKeeper(Duration.ofMinutes(5)).take(new Path(directory.toUri), conf, Lease.Writer, None)
+      val held = new LeaseKeeper(Duration.ofMinutes(5)).ofWriter(new Path(directory.toUri), conf, job)
       val file = only(directory)
       assert(read(file).kind == Lease.Writer)
       assert(read(file).isLive(Instant.now(), Processes.host, Processes.isRunning))
-      assert(new LeaseFiles(new Path(directory.toUri), conf).live() == Seq(read(file)))
+      assert(read(file).job.contains(job.toString) && read(file).baseVersion.isEmpty)
+      assert(new LeaseFiles(new Path(directory.toUri), conf).live().contains(Seq(read(file))))
+      held.base(7)
+      assert(read(only(directory)).baseVersion.contains(7L))
       held.close()
       held.close()
       assert(files(directory).isEmpty)
@@ -82,7 +87,7 @@ class LeaseKeeperSuite extends AnyFunSuite {
   test("a renewal moves the end on; a lease whose file is gone is given up") {
     inDirectory { directory =>
       val keeper = new LeaseKeeper(Duration.ofHours(5))
-      val held = keeper.take(new Path(directory.toUri), conf, Lease.Application, Some("app-1"))
+      val held = keeper.ofApplication(new Path(directory.toUri), conf, "app-1")
       val file = only(directory)
       Files.writeString(file, Files.readString(file).replaceAll("\"20[0-9]{2}-", "\"2001-"))
       keeper.renew()
@@ -98,7 +103,7 @@ class LeaseKeeperSuite extends AnyFunSuite {
   test("an expired lease stays, and is dead") {
     inDirectory { directory =>
       val keeper = new LeaseKeeper(Duration.ofHours(5))
-      keeper.take(new Path(directory.toUri), conf, Lease.Application, Some("app-1")).expire()
+      keeper.ofApplication(new Path(directory.toUri), conf, "app-1").expire()
       val file = only(directory)
       assert(!read(file).isLive(Instant.now(), Processes.host, Processes.isRunning))
       keeper.renew()
@@ -106,26 +111,40 @@ class LeaseKeeperSuite extends AnyFunSuite {
     }
   }
 
-  test("a lease that cannot be written stops nothing") {
+  test("a writer whose lease cannot be written does not begin; an application goes on") {
     inDirectory { directory =>
       val file = Files.createFile(directory.resolve("file"))
       val keeper = new LeaseKeeper(Duration.ofHours(5))
-      val held = keeper.take(new Path(file.toUri), conf, Lease.Writer, None)
+      intercept[IOException](keeper.ofWriter(new Path(file.toUri), conf, job))
+      val held = keeper.ofApplication(new Path(file.toUri), conf, "app-1")
       keeper.renew()
       held.close()
       assert(Files.size(file) == 0)
     }
   }
 
-  test("a closed lease leaves no directories, but what a failed first write left stays known") {
+  test("a writer that was halted until its lease expired takes one under another name") {
     inDirectory { directory =>
-      val keeper = new LeaseKeeper(Duration.ofHours(5))
-      keeper.take(new Path(directory.toUri), conf, Lease.Writer, None).close()
+      val held = new LeaseKeeper(Duration.ZERO).ofWriter(new Path(directory.toUri), conf, job)
+      val before = only(directory)
+      held.confirm()
+      assert(only(directory) != before && read(only(directory)).job.contains(job.toString))
+    }
+  }
+
+  test("a writer whose lease was deleted by force has one again before it publishes") {
+    inDirectory { directory =>
+      val held = new LeaseKeeper(Duration.ofHours(5)).ofWriter(new Path(directory.toUri), conf, job)
+      Files.delete(only(directory))
+      held.confirm()
+      assert(read(only(directory)).job.contains(job.toString))
+    }
+  }
+
+  test("a closed lease leaves no directories") {
+    inDirectory { directory =>
+      new LeaseKeeper(Duration.ofHours(5)).ofWriter(new Path(directory.toUri), conf, job).close()
       assert(!Files.exists(directory.resolve("_dlcache")))
-      val failed = keeper.take(new Path(directory.toUri), conf, Lease.Writer, None)
-      Files.createFile(Files.createDirectory(directory.resolve("data")).resolve("part-0.parquet"))
-      failed.close()
-      assert(!read(only(directory)).isLive(Instant.now(), Processes.host, Processes.isRunning))
     }
   }
 }

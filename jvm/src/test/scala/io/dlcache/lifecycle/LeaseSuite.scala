@@ -18,7 +18,9 @@ class LeaseSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
     seconds <- Gen.chooseNum(-100000L, 100000L)
     version <- Gen.chooseNum(1L, Long.MaxValue)
     application <- Gen.asciiPrintableStr
-  } yield Lease(kind, host, pid, start, now.plusSeconds(seconds), Some(version), Some(application))
+    job <- Gen.option(Gen.uuid.map(_.toString))
+    base <- Gen.option(Gen.chooseNum(0L, Long.MaxValue))
+  } yield Lease(kind, host, pid, start, now.plusSeconds(seconds), Some(version), Some(application), job, base)
 
   test("a lease is what was written") {
     forAll(leases)(lease => assert(Lease.parse(Lease.write(lease)).contains(lease)))
@@ -30,6 +32,10 @@ class LeaseSuite extends AnyFunSuite with ScalaCheckPropertyChecks {
       Lease.write(lease) ==
         """{"kind":"application","host":"host","pid":7,"process-start":"123","application-id":"app-1",""" +
         """"expires-at":"2026-11-23T08:15:30.123Z"}"""
+    )
+    assert(
+      Lease.write(Lease("writer", "host", 7, None, now, job = Some("j"), baseVersion = Some(4))) ==
+        """{"kind":"writer","host":"host","pid":7,"job":"j","base-version":4,"expires-at":"2026-11-23T08:15:30.123Z"}"""
     )
   }
 

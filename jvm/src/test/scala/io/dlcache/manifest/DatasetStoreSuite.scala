@@ -156,4 +156,30 @@ class DatasetStoreSuite extends AnyFunSuite {
       assert(error.getCondition == "DLCACHE_STORE_UNSUPPORTED" && error.getMessage.contains(".1.claim"))
     }
   }
+
+  test("a manifest that readers would refuse is not published") {
+    withDirectory { directory =>
+      val small = new DatasetStore(new Path(directory.toUri), conf, maxManifestBytes = 100)
+      assert(condition(small.publish(Manifests.sample)) == "DLCACHE_MANIFEST_TOO_LARGE")
+      val unreadable = Manifests.empty().copy(planKey = PlanKeyEntry("odd", Manifests.digest, None))
+      assert(condition(store(directory).publish(unreadable)) == "DLCACHE_MANIFEST_INVALID")
+      assert(!store(directory).exists())
+    }
+  }
+
+  test("a lost shard is one that is missing or has another length") {
+    withDirectory { directory =>
+      val dataset = store(directory)
+      val shards = Seq(0, 1).map(i => ShardEntry(ShardName.of(UUID.randomUUID(), i, 0), 1, 1, 4, 0, 1, Nil))
+      val manifest = Manifests.empty().copy(shards = shards)
+      assert(dataset.lost(manifest).map(_._1).contains(shards.head))
+      Files.createDirectory(directory.resolve("data"))
+      shards.foreach(shard => Files.writeString(directory.resolve(shard.path), "PAR1"))
+      assert(dataset.lost(manifest).isEmpty)
+      assert(dataset.missing(shards.map(_.path) :+ "data/none") == Seq("data/none"))
+      dataset.sync(shards.map(_.path))
+      Files.writeString(directory.resolve(shards.last.path), "PAR")
+      assert(dataset.lost(manifest).contains(shards.last -> "has 3 bytes instead of 4"))
+    }
+  }
 }

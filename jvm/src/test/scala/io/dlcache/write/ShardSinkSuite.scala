@@ -1,6 +1,9 @@
 package io.dlcache.write
 
+import java.io.IOException
 import java.net.URLClassLoader
+import java.nio.file.Files
+import java.util.UUID
 import java.util.concurrent.ConcurrentLinkedQueue
 
 import scala.jdk.CollectionConverters._
@@ -11,6 +14,7 @@ import io.dlcache.shard.{ShardLayout, ShardOptions}
 import io.dlcache.spark.Sessions
 import org.apache.hadoop.fs.Path
 import org.apache.spark.SparkThrowable
+import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.connector.write.WriterCommitMessage
 import org.apache.spark.sql.{DataFrame, Row}
 import org.apache.spark.sql.execution.QueryExecution
@@ -37,8 +41,9 @@ class ShardSinkSuite extends AnyFunSuite with CatalogTest with Eventually {
     val path = write(numbers(100, 4))
     assert(sizes(path) == Seq(25, 25, 25, 25))
     assert(ids(path) == (0L until 100L))
-    val name = "data/part-0000([0-3])-0-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\.parquet".r
-    assert(current(path).shards.map(_.path).collect { case name(partition, _) => partition } == Seq("0", "1", "2", "3"))
+    val name = "data/dlcache-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-0000([0-3])-0-[0-9a-f]{16}\\.parquet".r
+    val parts = current(path).shards.map(_.path).collect { case name(job, partition) => job -> partition }
+    assert(parts.map(_._2) == Seq("0", "1", "2", "3") && parts.map(_._1).distinct.size == 1)
     assert(files(path) == namedFiles(path))
   }
 
@@ -197,7 +202,8 @@ class ShardSinkSuite extends AnyFunSuite with CatalogTest with Eventually {
         numbers(1, 1).schema,
         layout,
         ShardOptions(1 << 20),
-        None
+        None,
+        UUID.randomUUID()
       )
       new ShardBatchWrite(job).commit(messages.toArray)
     }
@@ -216,6 +222,20 @@ class ShardSinkSuite extends AnyFunSuite with CatalogTest with Eventually {
       numbers(1, 1).write.format(classOf[ShardSink].getName).option("job", "x").mode("append").save()
     }
     assert(e.getMessage.contains("x"))
+  }
+
+  test("a task that cannot delete its open shard still deletes those that it has closed") {
+    val dataset = Files.createDirectories(scratch.resolve("aborted"))
+    val layout = ShardLayout.of(numbers(1, 1).schema, None)
+    val conf = Sessions.hadoopConf(spark)
+    val writer = new ShardDataWriter(n => s"data/$n", 0, new Path(dataset.toUri), conf, layout, ShardOptions(1), 1)
+    Seq(1L, 2L).foreach(id => writer.write(InternalRow(id)))
+    val (closed, open) = (dataset.resolve("data/0"), dataset.resolve("data/1"))
+    assert(Files.exists(closed))
+    Files.delete(open)
+    Files.createFile(Files.createDirectory(open).resolve("full"))
+    intercept[IOException](writer.abort())
+    assert(!Files.exists(closed))
   }
 }
 

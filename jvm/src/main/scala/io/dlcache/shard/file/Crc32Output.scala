@@ -2,7 +2,7 @@ package io.dlcache.shard.file
 
 import java.util.zip.CRC32
 
-import org.apache.hadoop.fs.FSDataOutputStream
+import org.apache.hadoop.fs.{FSDataOutputStream, StreamCapabilities}
 import org.apache.parquet.io.PositionOutputStream
 
 /** A file that is being written, with the CRC-32 of everything written so far. A range of bytes that is announced, with its
@@ -67,7 +67,10 @@ final private[shard] class Crc32Output(out: FSDataOutputStream) extends Position
 
   override def flush(): Unit = out.flush()
 
-  override def close(): Unit = out.close()
+  override def close(): Unit = {
+    if (out.hasCapability(StreamCapabilities.HSYNC)) out.hsync()
+    out.close()
+  }
 
   private case class Announced(at: Long, array: Array[Byte], offset: Int, length: Int, crc: Long)
 }
