@@ -166,8 +166,9 @@ class DlcacheCatalog extends PlainCatalog {
       partitions: Array[Transform],
       properties: util.Map[String, String]
   ): DlcacheTable = {
-    val kept = properties.asScala.filterNot(_._1.startsWith(TableOptions.FactPrefix)).asJava
-    super.createTable(ident, columns, partitions, kept)
+    val kept = properties.asScala.filterNot(_._1.startsWith(TableOptions.FactPrefix))
+    val provided = Map(TableCatalog.PROP_PROVIDER -> DlcacheOption.KeyPrefix) ++ kept
+    super.createTable(ident, columns, partitions, provided.asJava)
     orDropped(ident)(known(ident).asInstanceOf[DlcacheTable])
   }
 
