@@ -18,8 +18,8 @@ OLDER_PYSPARK := -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableEx
 SPARK_HOME_OF_VENV = $$($(BIN)/python -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-jvm test-integration test-spark-lowest test-matrix test-lowest test-load test-protocol test-kills \
-  test-clouds fuzz lint format benchmark golden clean
+.PHONY: help demo test test-python test-jvm test-integration test-spark-lowest test-matrix test-lowest test-load \
+  test-protocol test-kills test-clouds fuzz fuzz-keys lint format benchmark golden clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -78,6 +78,11 @@ fuzz: $(INSTALLED) ## damaged manifests and shards, with Atheris, for FUZZ_SECON
 	  PYTHONPATH=tests:python $(BIN)/python tests/fuzz_readers.py $$target -max_total_time=$(FUZZ_SECONDS) \
 	    -max_len=400 || exit 1; \
 	done
+
+FUZZ_SEED := $(shell date +%s)
+fuzz-keys: $(INSTALLED) ## plan keys: change one thing of a query for FUZZ_SECONDS, with FUZZ_SEED
+	SPARK_HOME=$(SPARK_HOME_OF_VENV) scripts/sbt \
+	  'connector/Test/runMain io.dlcache.key.fuzz.FuzzKeys $(FUZZ_SECONDS) $(FUZZ_SEED)'
 
 lint: $(INSTALLED) ## check style, types and the rules of the tree
 	$(BIN)/ruff check .

@@ -20,6 +20,33 @@ object KeyTestAccess {
   def dataFrame(session: SparkSession, plan: LogicalPlan): DataFrame =
     ClassicDataset.ofRows(session.asInstanceOf[ClassicSession], plan)
 
+  /** A setting of the registry of Spark SQL. */
+  final case class Setting(name: String, default: String, doc: String)
+
+  def settings: Seq[Setting] = SQLConf.getConfigEntries().asScala.toSeq.map { entry =>
+    Setting(entry.key, entry.defaultValueString, entry.doc)
+  }
+
+  /** The as-of join that pandas on Spark uses. */
+  def joinAsOf(
+      left: DataFrame,
+      right: DataFrame,
+      leftOf: String,
+      rightOf: String,
+      kind: String,
+      exact: Boolean,
+      direction: String
+  ): DataFrame = left.asInstanceOf[ClassicDataset[Row]].joinAsOf(
+    right.asInstanceOf[ClassicDataset[Row]],
+    left(leftOf),
+    right(rightOf),
+    Nil,
+    kind,
+    null,
+    exact,
+    direction
+  )
+
   def column(expression: Expression): Column = ExpressionUtils.column(expression)
 
   /** A DataFrame that reads through `index`. */
