@@ -21,7 +21,8 @@ class CorpusSuite extends KeySuite {
   test("the corpus has 300 queries and more, all of which this Spark can analyze") {
     assert(corpus.map(_.name).distinct.length >= 300)
     info(s"${corpus.length} queries of its own, ${ExpressionQueries.documented.length} examples of functions")
-    val failed = built.collect { case (query, plan) if plan.isFailure => s"${query.name}: ${plan.failed.get.getMessage}" }
+    val failed =
+      built.collect { case (query, plan) if plan.isFailure => s"${query.name}: ${plan.failed.get.getMessage}" }
     if (spark.version.startsWith("4.2")) assert(failed.isEmpty, failed.mkString("\n"))
   }
 
@@ -70,7 +71,13 @@ class CorpusSuite extends KeySuite {
     val called = texts.flatMap(text => "[a-z_0-9]+(?=\\s*\\()".r.findAllIn(text.toLowerCase)).toSet
     val all = texts.mkString("\n").toLowerCase
     val missing = FunctionRegistry.expressions.keySet.toSet.filterNot { name =>
-      called(name) || (!name.matches("[a-z_0-9]{4,}") || Set("case", "when", "like", "ilike", "rlike")(name)) && all.contains(name)
+      called(name) || (!name.matches("[a-z_0-9]{4,}") || Set(
+        "case",
+        "when",
+        "like",
+        "ilike",
+        "rlike"
+      )(name)) && all.contains(name)
     } -- functionsElsewhere.values.flatten
     assert(missing.isEmpty)
   }

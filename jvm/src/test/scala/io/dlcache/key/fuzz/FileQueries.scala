@@ -9,7 +9,13 @@ private[fuzz] object FileQueries {
     columnar(places) ++ metadata(places)
 
   /** A read with options, whose variants change one of them. */
-  private def read(format: String, path: String, schema: String, options: Map[String, String], others: (String, String)*)(
+  private def read(
+      format: String,
+      path: String,
+      schema: String,
+      options: Map[String, String],
+      others: (String, String)*
+  )(
       query: DataFrame => DataFrame
   ): Query = {
     def build(options: Map[String, String], schema: String)(session: SparkSession) = {
@@ -70,16 +76,34 @@ private[fuzz] object FileQueries {
     Seq(
       read("csv", places.of("csv"), "a int, b int, s string", Map.empty, options: _*)(identity),
       read("csv", places.of("csv"), "a int, b int, s string", Map("header" -> "true"), options: _*)(identity),
-      read("csv", places.of("csv"), "a int, b int, s string, bad string", Map("columnNameOfCorruptRecord" -> "bad"), options: _*)(
+      read(
+        "csv",
+        places.of("csv"),
+        "a int, b int, s string, bad string",
+        Map("columnNameOfCorruptRecord" -> "bad"),
+        options: _*
+      )(
         identity
       ),
       read("csv", places.of("csv"), "", Map("header" -> "true"), options :+ ("inferSchema" -> "true"): _*)(identity),
       read("csv", places.of("csv"), "", Map("inferSchema" -> "true"), options: _*)(identity),
       read("csv", places.of("csv"), "a int, b int, s string", Map("header" -> "true"), options: _*)(_.select("a")),
-      read("csv", places.of("tsv"), "a int, x double, d date, s string", Map("sep" -> ";", "dateFormat" -> "MM/dd/yyyy"), formats: _*)(
+      read(
+        "csv",
+        places.of("tsv"),
+        "a int, x double, d date, s string",
+        Map("sep" -> ";", "dateFormat" -> "MM/dd/yyyy"),
+        formats: _*
+      )(
         identity
       ),
-      read("csv", places.of("tsv"), "a string, x float, d timestamp, s string", Map("sep" -> ";", "timestampFormat" -> "dd/MM/yyyy"), formats: _*)(
+      read(
+        "csv",
+        places.of("tsv"),
+        "a string, x float, d timestamp, s string",
+        Map("sep" -> ";", "timestampFormat" -> "dd/MM/yyyy"),
+        formats: _*
+      )(
         identity
       )
     )
@@ -115,8 +139,20 @@ private[fuzz] object FileQueries {
     Seq(
       read("json", places.of("lines"), "", Map.empty, options: _*)(identity),
       read("json", places.of("json"), "a int, b string, d date", Map.empty, options: _*)(identity),
-      read("json", places.of("json"), "a int, b string, bad string", Map("columnNameOfCorruptRecord" -> "bad"), options: _*)(identity),
-      read("json", places.of("json"), "a string, c array<int>, d timestamp", Map("mode" -> "PERMISSIVE"), options: _*)(identity),
+      read(
+        "json",
+        places.of("json"),
+        "a int, b string, bad string",
+        Map("columnNameOfCorruptRecord" -> "bad"),
+        options: _*
+      )(identity),
+      read(
+        "json",
+        places.of("json"),
+        "a string, c array<int>, d timestamp",
+        Map("mode" -> "PERMISSIVE"),
+        options: _*
+      )(identity),
       read("json", places.of("lines"), "", Map("multiLine" -> "true"), options: _*)(identity),
       read("json", places.of("lines"), "a int, b int", Map("multiLine" -> "true"), options: _*)(identity)
     )

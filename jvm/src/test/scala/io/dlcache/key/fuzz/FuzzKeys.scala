@@ -17,15 +17,29 @@ object FuzzKeys {
     val session = SparkSession.builder().appName("fuzz keys").getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     val report =
-      try run(session, seed, arguments.lift(2).getOrElse(""), arguments.lift(3).fold(Int.MaxValue)(_.toInt), println(_))(_.seconds > seconds)
+      try run(
+          session,
+          seed,
+          arguments.lift(2).getOrElse(""),
+          arguments.lift(3).fold(Int.MaxValue)(_.toInt),
+          println(_)
+        )(_.seconds > seconds)
       finally session.stop()
-    println(report.unbuilt.map { case (name, error) => s"cannot analyze: $name: ${error.getMessage.take(200)}" }.mkString("\n"))
+    println(report.unbuilt.map { case (name, error) =>
+      s"cannot analyze: $name: ${error.getMessage.take(200)}"
+    }.mkString("\n"))
     println(report.summary)
     if (report.falseHits.nonEmpty || report.lost.nonEmpty) sys.exit(1)
   }
 
   /** In a session of its own, until `enough`. */
-  private[fuzz] def run(session: SparkSession, seed: Long, part: String = "", examples: Int = Int.MaxValue, say: String => Unit = _ => ())(
+  private[fuzz] def run(
+      session: SparkSession,
+      seed: Long,
+      part: String = "",
+      examples: Int = Int.MaxValue,
+      say: String => Unit = _ => ()
+  )(
       enough: FuzzReport => Boolean
   ): FuzzReport = {
     val own = session.newSession()

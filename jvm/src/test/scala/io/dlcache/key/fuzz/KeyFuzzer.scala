@@ -33,7 +33,11 @@ final private[fuzz] class KeyFuzzer(session: SparkSession, corpus: Seq[Query], s
     var order = List.empty[Int]
     while (!enough(report)) {
       if (order.isEmpty) order = random.shuffle(corpus.indices.toList)
-      bases.getOrElseUpdate(order.head, baseOf(corpus(order.head))).foreach(base => Try(step(base)).recover { case error => report.broken(base.query.name, error) })
+      for (
+        base <- bases.getOrElseUpdate(order.head, baseOf(corpus(order.head))); _ <- 1 to StepsPerVisit
+        if !enough(report)
+      )
+        Try(step(base)).recover { case error => report.broken(base.query.name, error) }
       order = order.tail
     }
     report
@@ -49,18 +53,18 @@ final private[fuzz] class KeyFuzzer(session: SparkSession, corpus: Seq[Query], s
       None
   }
 
-  private def step(base: Base): Unit = random.nextInt(10) match {
+  private def step(base: Base): Unit = random.nextInt(20) match {
     case 0 => settingStep(base)
-    case 1 if base.query.variants.nonEmpty =>
+    case 1 | 2 if base.query.variants.nonEmpty =>
       val (what, build) = base.query.variants(random.nextInt(base.query.variants.length))
       mutant(base, Mutation("parameter", what, keeps = false, reorders = true))(build(session))
-    case 2 =>
+    case 3 =>
       mutant(base, Mutation("written again", "", keeps = true, reorders = true))(base.query.build(session))
     case _ => planStep(base)
   }
 
   private def planStep(base: Base): Unit = {
-    val choices = base.sites
+    val choices = base.sites.filter(_._1.keeps == (random.nextInt(5) == 0))
     if (choices.nonEmpty) {
       val (mutator, sites) = choices(random.nextInt(choices.length))
       val site = sites(random.nextInt(sites.length))
@@ -136,7 +140,8 @@ final private[fuzz] class KeyFuzzer(session: SparkSession, corpus: Seq[Query], s
           report.compared(mutation)
           if (first.data.schema != data.schema || one != other) {
             val valid =
-              if (mutation.reorders || first.mutation.reorders) Rows.severalValid(data.queryExecution.analyzed) else None
+              if (mutation.reorders || first.mutation.reorders) Rows.severalValid(data.queryExecution.analyzed)
+              else None
             if (valid.isDefined && first.data.schema == data.schema) report.valid(mutation, valid.get)
             else
               report.falseHit(
@@ -185,7 +190,9 @@ final private[fuzz] class KeyFuzzer(session: SparkSession, corpus: Seq[Query], s
     lazy val rows: Try[Rows] = Try(rowsOf(data))
     lazy val sites: IndexedSeq[(PlanMutator, IndexedSeq[Site])] = {
       val all = PlanSites.of(plan)
-      PlanMutators.all.map(mutator => mutator -> all.filter(site => Try(mutator.applies(site)).getOrElse(false)).toIndexedSeq).filter(_._2.nonEmpty)
+      PlanMutators.all.map(mutator =>
+        mutator -> all.filter(site => Try(mutator.applies(site)).getOrElse(false)).toIndexedSeq
+      ).filter(_._2.nonEmpty)
         .toIndexedSeq
     }
   }
@@ -197,6 +204,9 @@ private[fuzz] object KeyFuzzer {
   private val Remembered = 20000
 
   private val SettingsAtOnce = 12
+
+  /** How often a query is changed before the next one's turn. */
+  private val StepsPerVisit = 8
 
   /** One change.
     *

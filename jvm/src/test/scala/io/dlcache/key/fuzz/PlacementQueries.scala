@@ -15,21 +15,43 @@ private[fuzz] object PlacementQueries {
     Query.of("randomSplit", (0, 7L), (1, 7L), (0, 8L)) { case (s, (i, seed)) =>
       s.table("wide").randomSplit(Array(0.5, 0.5), seed)(i)
     },
-    Query.of("randomSplit of a join", (0, 7L), (1, 7L)) { case (s, (i, seed)) => joined(s).randomSplit(Array(0.5, 0.5), seed)(i) },
+    Query.of("randomSplit of a join", (0, 7L), (1, 7L)) { case (s, (i, seed)) =>
+      joined(s).randomSplit(Array(0.5, 0.5), seed)(i)
+    },
     Query.of("rand above a join", 7, 8)((s, seed) => joined(s).withColumn("r1", rand(seed))),
-    Query.of("rand above a group", 7, 8)((s, seed) => s.table("wide").groupBy("b").count().withColumn("r1", rand(seed))),
-    Query.of("rand above a union", 7, 8)((s, seed) => s.table("wide").union(s.table("wide")).withColumn("r1", rand(seed))),
-    Query.of("rand above buckets", 7, 8)((s, seed) => s.table("fuzz.bt").groupBy("b").count().withColumn("r1", rand(seed))),
+    Query.of("rand above a group", 7, 8)((s, seed) =>
+      s.table("wide").groupBy("b").count().withColumn("r1", rand(seed))
+    ),
+    Query.of("rand above a union", 7, 8)((s, seed) =>
+      s.table("wide").union(s.table("wide")).withColumn("r1", rand(seed))
+    ),
+    Query.of("rand above buckets", 7, 8)((s, seed) =>
+      s.table("fuzz.bt").groupBy("b").count().withColumn("r1", rand(seed))
+    ),
     Query.of("rand above files", 7, 8)((s, seed) => s.read.parquet(places.of("parts")).withColumn("r1", rand(seed))),
-    Query.of("rand above a repartition", 7, 8)((s, seed) => s.table("wide").repartition(3).withColumn("r1", rand(seed))),
-    Query.of("partition ids", 3, 4)((s, slices) => s.range(0, 20, 1, slices).select(col("id"), spark_partition_id().as("p"))),
-    Query.of("increasing ids", 3, 4)((s, slices) => s.range(0, 20, 1, slices).select(col("id"), monotonically_increasing_id().as("p"))),
-    Query.frame("partition ids above a shuffle")(s => s.table("wide").groupBy("b").count().withColumn("p", spark_partition_id())),
+    Query.of("rand above a repartition", 7, 8)((s, seed) =>
+      s.table("wide").repartition(3).withColumn("r1", rand(seed))
+    ),
+    Query.of("partition ids", 3, 4)((s, slices) =>
+      s.range(0, 20, 1, slices).select(col("id"), spark_partition_id().as("p"))
+    ),
+    Query.of("increasing ids", 3, 4)((s, slices) =>
+      s.range(0, 20, 1, slices).select(col("id"), monotonically_increasing_id().as("p"))
+    ),
+    Query.frame("partition ids above a shuffle")(s =>
+      s.table("wide").groupBy("b").count().withColumn("p", spark_partition_id())
+    ),
     Query.frame("partition ids above a join")(s => joined(s).withColumn("p", spark_partition_id())),
-    Query.frame("partition ids of files")(s => s.read.parquet(places.of("parts")).withColumn("p", spark_partition_id())),
+    Query.frame("partition ids of files")(s =>
+      s.read.parquet(places.of("parts")).withColumn("p", spark_partition_id())
+    ),
     Query.frame("file names")(s => s.read.parquet(places.of("parts")).withColumn("p", input_file_name())),
     Query.frame("file blocks") { s =>
-      s.read.parquet(places.of("parts")).selectExpr("a", "input_file_block_start() as p", "input_file_block_length() as q")
+      s.read.parquet(places.of("parts")).selectExpr(
+        "a",
+        "input_file_block_start() as p",
+        "input_file_block_length() as q"
+      )
     }
   )
 

@@ -111,7 +111,8 @@ private[fuzz] object PlanMutators {
     override def applies(site: Site): Boolean = site.value match {
       case parts: Seq[_] => parts.distinct.length > 1
       case binary: BinaryExpression => site.field.isEmpty && binary.left != binary.right
-      case join: BinaryNode => site.field.isEmpty && join.left.output.map(_.dataType) == join.right.output.map(_.dataType)
+      case join: BinaryNode =>
+        site.field.isEmpty && join.left.output.map(_.dataType) == join.right.output.map(_.dataType)
       case _ => false
     }
     override def change(site: Site, pool: ValuePool, random: Random): Option[LogicalPlan] = site.value match {
@@ -166,7 +167,8 @@ private[fuzz] object PlanMutators {
     })
     override def change(site: Site, pool: ValuePool, random: Random): Option[LogicalPlan] = site.value match {
       case expression: Expression =>
-        val wrappers = Seq[Expression => Expression](UnaryMinus(_), Not(_), IsNull(_), e => Coalesce(Seq(e)), Reverse(_))
+        val wrappers =
+          Seq[Expression => Expression](UnaryMinus(_), Not(_), IsNull(_), e => Coalesce(Seq(e)), Reverse(_))
         pick(random, wrappers).map(wrap => site.replace(wrap(expression)))
       case operator: LogicalPlan =>
         val wrappers = Seq[LogicalPlan => LogicalPlan](
@@ -184,7 +186,8 @@ private[fuzz] object PlanMutators {
 
   /** A value of a row that is part of the plan. */
   case object Data extends PlanMutator("data") {
-    override def applies(site: Site): Boolean = site.node.isInstanceOf[LocalRelation] && site.value.isInstanceOf[InternalRow]
+    override def applies(site: Site): Boolean =
+      site.node.isInstanceOf[LocalRelation] && site.value.isInstanceOf[InternalRow]
     override def change(site: Site, pool: ValuePool, random: Random): Option[LogicalPlan] = {
       val types = site.operator.output.map(_.dataType)
       OtherValues.ofRow(site.value.asInstanceOf[InternalRow], types, random).map(site.replace(_))

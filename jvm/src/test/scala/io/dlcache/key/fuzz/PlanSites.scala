@@ -82,7 +82,8 @@ private[fuzz] object PlanSites {
         def visit(part: Any, put: Any => LogicalPlan): Unit = part match {
           case subquery: LogicalPlan if node.isInstanceOf[Expression] => plan(subquery, inputs ++ outer, put)
           case child: LogicalPlan => plan(child, outer, put)
-          case child: Expression if isOuterReference(node) => fields(child, operator, outer, outer, bound, names(i), put)
+          case child: Expression if isOuterReference(node) =>
+            fields(child, operator, outer, outer, bound, names(i), put)
           case child: Expression => fields(child, operator, inputs, outer, bound, names(i), put)
           case parts: Seq[_] =>
             found(Site(node, operator, names(i), parts, inputs, outer, bound, holder, put))

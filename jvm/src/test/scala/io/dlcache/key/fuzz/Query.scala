@@ -21,7 +21,11 @@ private[fuzz] object Query {
   /** A query of SQL, whose variants change one word of its text. */
   def sql(text: String): Query = {
     val flat = text.linesIterator.map(_.trim).mkString(" ")
-    Query(flat, _.sql(flat), SqlVariants.of(flat).map { case (what, other) => what -> ((s: SparkSession) => s.sql(other)) })
+    Query(
+      flat,
+      _.sql(flat),
+      SqlVariants.of(flat).map { case (what, other) => what -> ((s: SparkSession) => s.sql(other)) }
+    )
   }
 
   /** A DataFrame whose construction takes one parameter, and other values for it. */

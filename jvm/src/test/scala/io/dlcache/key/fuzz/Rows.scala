@@ -33,7 +33,7 @@ private[fuzz] object Rows {
     */
   def severalValid(plan: LogicalPlan): Option[String] = {
     val names = mutable.LinkedHashSet.empty[String]
-    def visit(operator: LogicalPlan): Unit = {
+    def visit(operator: LogicalPlan): Unit =
       operator.foreach { node =>
         names += node.getClass.getSimpleName
         node.expressions.foreach(_.foreach { expression =>
@@ -44,7 +44,6 @@ private[fuzz] object Rows {
           }
         })
       }
-    }
     visit(plan)
     names.find(OrderDependent)
   }

@@ -14,6 +14,9 @@ private[fuzz] object Tables {
 
   def create(session: SparkSession, root: Path): Places = {
     val places = Places(root)
+    // Small data: compiling takes longer than running.
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     session.sql("drop database if exists fuzz cascade")
     session.sql(s"create database fuzz location '${root.resolve("tables").toUri}'")
     session.sql("use fuzz")
@@ -56,7 +59,8 @@ private[fuzz] object Tables {
   )
 
   private def files(session: SparkSession, places: Places): Unit = {
-    val plain = session.table("t").selectExpr("a", "b", "c", "x", "y", "s", "u", "d", "e", "ts", "us", "w", "z", "f", "g")
+    val plain =
+      session.table("t").selectExpr("a", "b", "c", "x", "y", "s", "u", "d", "e", "ts", "us", "w", "z", "f", "g")
     plain.coalesce(1).write.parquet(places.of("parquet"))
     plain.coalesce(1).write.orc(places.of("orc"))
     session.table("wide").write.parquet(places.of("parts"))
@@ -68,7 +72,13 @@ private[fuzz] object Tables {
       places,
       "json",
       "a.json",
-      Seq("""{"a":1,"b":"x","c":[1]}""", """{"a":"2","c":null, }""", """{"A":3,"b":1.50,"d":"2024-01-02"}""", "{bad", "{'a':4}")
+      Seq(
+        """{"a":1,"b":"x","c":[1]}""",
+        """{"a":"2","c":null, }""",
+        """{"A":3,"b":1.50,"d":"2024-01-02"}""",
+        "{bad",
+        "{'a':4}"
+      )
     )
     write(places, "lines", "a.json", Seq("[{\"a\":1,", "\"b\":2}, {\"a\":3}]"))
     write(places, "text", "a.txt", Seq("one", "two", "", "three;four", "five"))
