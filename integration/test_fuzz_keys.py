@@ -36,7 +36,6 @@ class Query:
     Args:
         build: makes the DataFrame from one value for each parameter
         parameters: the values of each parameter; the first one is the query's own
-        ordered_input: whether its rows depend on the order of its input, so that Spark may give one of several results
     """
 
     build: Callable[..., DataFrame]
@@ -224,7 +223,9 @@ SETTINGS = {
 class Outcome:
     """The key of a DataFrame, and its rows once somebody needs them."""
 
-    def __init__(self, spark: SparkSession, build: Callable[[], DataFrame], settings: dict[str, str], what: str) -> None:
+    def __init__(
+        self, spark: SparkSession, build: Callable[[], DataFrame], settings: dict[str, str], what: str
+    ) -> None:
         self._spark = spark
         self._settings = settings
         self._rows: list[str] | None = None

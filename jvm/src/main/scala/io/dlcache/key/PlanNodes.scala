@@ -91,6 +91,9 @@ private[key] object PlanNodes {
     "PythonMapInArrow"
   )
 
+  /** The names of all operators that are known. */
+  val Names: Set[String] = transparent ++ relational ++ typed ++ python
+
   /** Operators whose function gets the rows of a partition. What a function of Python gets, its expression says. */
   private val partitioned: Set[String] = Set("MapPartitions", "MapPartitionsInR", "MapPartitionsInRWithArrow")
 
