@@ -33,15 +33,15 @@ final private[fuzz] class KeyFuzzer(session: SparkSession, corpus: Seq[Query], s
     var order = List.empty[Int]
     while (!enough(report)) {
       if (order.isEmpty) order = random.shuffle(corpus.indices.toList)
-      for (
-        base <- bases.getOrElseUpdate(order.head, baseOf(corpus(order.head))); _ <- 1 to StepsPerVisit
-        if !enough(report)
-      )
-        Try(step(base)).recover { case error => report.broken(base.query.name, error) }
+      bases.getOrElseUpdate(order.head, baseOf(corpus(order.head))).foreach(visit(_, enough))
       order = order.tail
     }
     report
   }
+
+  private def visit(base: Base, enough: FuzzReport => Boolean): Unit =
+    for (_ <- 1 to StepsPerVisit if !enough(report))
+      Try(step(base)).recover { case error => report.broken(base.query.name, error) }
 
   private def baseOf(query: Query): Option[Base] = Try(new Base(query, query.build(session))) match {
     case Success(base) =>
@@ -64,7 +64,8 @@ final private[fuzz] class KeyFuzzer(session: SparkSession, corpus: Seq[Query], s
   }
 
   private def planStep(base: Base): Unit = {
-    val choices = base.sites.filter(_._1.keeps == (random.nextInt(5) == 0))
+    val keeping = random.nextInt(5) == 0
+    val choices = base.sites.filter(_._1.keeps == keeping)
     if (choices.nonEmpty) {
       val (mutator, sites) = choices(random.nextInt(choices.length))
       val site = sites(random.nextInt(sites.length))
@@ -100,11 +101,12 @@ final private[fuzz] class KeyFuzzer(session: SparkSession, corpus: Seq[Query], s
     }.toMap
     if (group.nonEmpty && differs(base, group)) {
       val found = Settings.smallest(group)(differs(base, _))
-      Settings.holding(session, found) {
-        val what = found.map { case (name, value) => s"$name=$value" }.mkString(", ")
+      val what = found.map { case (name, value) => s"$name=$value" }.mkString(", ")
+      val (data, key) = Settings.holding(session, found) {
         val data = base.query.build(session)
-        compare(s"${base.query.name} [under $what]", data, keyOf(data), found, mutation.copy(what = what))
+        (data, keyOf(data))
       }
+      compare(s"${base.query.name} [under $what]", data, key, found, mutation.copy(what = what))
     }
   }
 
@@ -133,7 +135,7 @@ final private[fuzz] class KeyFuzzer(session: SparkSession, corpus: Seq[Query], s
   ): Unit = seen.get(key.digest) match {
     case None => remember(name, data, key, confs, mutation)
     case Some(first) =>
-      val outcome = for (one <- first.rows; other <- Try(rowsOf(data))) yield (one, other)
+      val outcome = for (one <- first.rows; other <- rowsUnder(confs, data)) yield (one, other)
       outcome match {
         case Failure(_) => report.failed(mutation)
         case Success((one, other)) =>
@@ -167,6 +169,9 @@ final private[fuzz] class KeyFuzzer(session: SparkSession, corpus: Seq[Query], s
   private def explained(data: DataFrame): String = data.queryExecution.analyzed.treeString.linesIterator.take(40)
     .map(_.take(300)).mkString("\n")
 
+  private def rowsUnder(confs: Map[String, String], data: DataFrame): Try[Rows] =
+    Try(Settings.holding(session, confs)(rowsOf(data)))
+
   /** A mutant may never end: its jobs are cancelled after a while. */
   private def rowsOf(data: DataFrame): Rows = {
     val context = session.sparkContext
@@ -179,7 +184,7 @@ final private[fuzz] class KeyFuzzer(session: SparkSession, corpus: Seq[Query], s
 
   /** A plan that was met before. */
   final private class Seen(val name: String, val data: DataFrame, confs: Map[String, String], val mutation: Mutation) {
-    lazy val rows: Try[Rows] = Try(Settings.holding(session, confs)(rowsOf(data)))
+    lazy val rows: Try[Rows] = rowsUnder(confs, data)
   }
 
   /** A query of the corpus, and where it can be changed. */
