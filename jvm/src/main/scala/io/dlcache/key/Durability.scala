@@ -24,6 +24,8 @@ private[dlcache] object Reason {
   def partitioning(what: String): Reason =
     Reason("partitioning", s"$what depends on how the rows are spread over partitions")
   def clock(what: String): Reason = Reason("clock", s"$what depends on the time, $NeverAHit")
+  def persistedSettings: Reason =
+    Reason("persisted", "persisted rows were made under settings that differ from those of now, or that are not known")
   def persistedClock: Reason = Reason("clock", "persisted rows depend on the time at which they were persisted")
   def sessionState(what: String): Reason = Reason("session-state", s"$what depends on the session, $NeverAHit")
   def nondeterministic(what: String): Reason = Reason("nondeterministic", s"$what is not deterministic, $NeverAHit")

@@ -4,6 +4,7 @@ import scala.annotation.tailrec
 import scala.collection.mutable
 
 import io.dlcache.spark.{FileBlocks, PlanLeaf}
+import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical._
 
@@ -22,12 +23,15 @@ import org.apache.spark.sql.catalyst.plans.logical._
   * One encoder encodes one plan.
   *
   * @param current gives the values of functions of the moment and of the session
+  * @param isAsNow whether the settings that count in a session that planned persisted rows are those of now; a session
+  *   that may have changed since is not
   */
 final private[key] class PlanEncoder(
     localBytes: Long = InputState.LocalBytes,
     current: CurrentValues = new CurrentValues(Nil),
     python: PythonSources = PythonSources.none,
-    isPersisted: Boolean = false
+    isPersisted: Boolean = false,
+    isAsNow: SparkSession => Boolean = _ => false
 ) {
   private val foundReasons = mutable.LinkedHashSet.empty[Reason]
   private val foundInputs = mutable.LinkedHashMap.empty[Digest, InputState]
@@ -191,7 +195,7 @@ final private[key] class PlanEncoder(
   }
 
   private def encodeLeaf(plan: LogicalPlan, leaf: PlanLeaf): Digest = leaf match {
-    case PlanLeaf.Persisted(lineage, identity) => persisted(lineage, identity)
+    case persisted: PlanLeaf.Persisted => encodePersisted(persisted)
     case _ =>
       val state = stateOf(plan, leaf)
       foundInputs.getOrElseUpdate(state.digest, state)
@@ -208,18 +212,21 @@ final private[key] class PlanEncoder(
   /** A persisted plan was resolved on its own: its common table expressions and loops have numbers of their own. What it
     * has from the clock, the session or the partitions was fixed when its rows were made, which may be long ago.
     */
-  private def persisted(lineage: LogicalPlan, identity: AnyRef): Digest = {
-    val inner = new PlanEncoder(localBytes, current, python, isPersisted = true)
-    val digest = inner.encode(lineage)
+  private def encodePersisted(persisted: PlanLeaf.Persisted): Digest = {
+    val inner = new PlanEncoder(localBytes, current, python, isPersisted = true, isAsNow)
+    val digest = inner.encode(persisted.lineage)
     foundReasons ++= inner.reasons
     functions.include(inner.functions)
     traceless ||= inner.traceless
     val (moments, states) = inner.inputs.partition(_.isInstanceOf[InputState.Current])
     states.foreach(state => foundInputs.getOrElseUpdate(state.digest, state))
-    val isOfThen = inner.instant || moments.nonEmpty || inner.spread != PhysicalLayout.Irrelevant
+    val isOfOtherSettings = !persisted.planned.exists(isAsNow)
+    val isOfThen =
+      inner.instant || moments.nonEmpty || inner.spread != PhysicalLayout.Irrelevant || isOfOtherSettings
+    if (isOfOtherSettings) because(Reason.persistedSettings)
     if (inner.instant || moments.nonEmpty) because(Reason.persistedClock)
     if (inner.spread == PhysicalLayout.OfSource) because(Reason.partitioning("persisted randomness"))
-    if (isOfThen) Digest(_.part(digest).long('o', ObjectIdentity.of(identity))) else digest
+    if (isOfThen) Digest(_.part(digest).long('o', ObjectIdentity.of(persisted.identity))) else digest
   }
 
   private def stateOf(plan: LogicalPlan, leaf: PlanLeaf): InputState = leaf match {

@@ -71,7 +71,11 @@ private[dlcache] object PlanKey {
       options: Map[String, String],
       python: PythonSources
   ): PlanKey = {
-    val encoder = new PlanEncoder(current = new CurrentValues(Sessions.currentValueRules(data)), python = python)
+    val encoder = new PlanEncoder(
+      current = new CurrentValues(Sessions.currentValueRules(data)),
+      python = python,
+      isAsNow = planned => (planned ne session) && settingsOf(planned) == settingsOf(session)
+    )
     val plan = encoder.encode(PlanLeaf.executed(data))
     val scope = if (encoder.reasons.isEmpty) Durable else Session
     val application = Option.when(scope == Session)(ApplicationIdentity.of(session.sparkContext))
@@ -110,6 +114,9 @@ private[dlcache] object PlanKey {
       explain(parts)
     )
   }
+
+  private def settingsOf(session: SparkSession) =
+    (SemanticConfs.of(session, python = true), HadoopSettings.of(session))
 
   private def layoutOf(encoder: PlanEncoder, session: SparkSession, data: DataFrame): Map[String, String] =
     PhysicalLayout.of(encoder.dependsOn, session, data) ++ (

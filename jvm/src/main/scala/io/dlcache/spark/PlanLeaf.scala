@@ -91,8 +91,13 @@ private[dlcache] object PlanLeaf {
   /** As `PythonList`, of Arrow's batches. */
   final case class ArrowList(content: ArrowRows.Batches, rdd: Distributed) extends PlanLeaf
 
-  /** A persisted plan: what is read is what `lineage` gave when it was persisted; `identity` is these rows. */
-  final case class Persisted(lineage: LogicalPlan, identity: AnyRef) extends PlanLeaf
+  /** A persisted plan: what is read is what `lineage` gave when it was persisted.
+    *
+    * @param identity these rows
+    * @param planned the session that planned it. Spark clones the user's session for that, so its settings are those of
+    *   the time of `persist`; with settings that make the clone unnecessary it is the user's own
+    */
+  final case class Persisted(lineage: LogicalPlan, identity: AnyRef, planned: Option[SparkSession]) extends PlanLeaf
 
   /** An RDD; `functions` are the Python functions in its lineage. */
   final case class Distributed(id: Int, description: String, functions: Seq[Product]) extends PlanLeaf
@@ -120,7 +125,9 @@ private[dlcache] object PlanLeaf {
     case transposed: Transpose => Some(Rows(transposed.data))
     case FilteredRelation(relation, filters) => relationOf(relation, filters)
     case _: LogicalRelation | _: DataSourceV2Relation => relationOf(plan, Nil)
-    case memory: InMemoryRelation => Some(Persisted(memory.cacheBuilder.logicalPlan, memory.cacheBuilder))
+    case memory: InMemoryRelation =>
+      val builder = memory.cacheBuilder
+      Some(Persisted(builder.logicalPlan, builder, Option(builder.cachedPlan.session)))
     case rdd: LogicalRDD =>
       val distributed = Distributed(rdd.rdd.id, describe(rdd.output), PythonFunctions.of(rdd.rdd))
       val list = PythonRows.of(rdd.rdd).map(PythonList(_, rdd.rdd.getNumPartitions, distributed))

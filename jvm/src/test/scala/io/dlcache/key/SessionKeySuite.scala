@@ -147,6 +147,24 @@ class SessionKeySuite extends KeySuite {
     } finally data.unpersist(blocking = true)
   }
 
+  test("persisted input: settings that have changed since make it another") {
+    val name = "spark.sql.legacy.sizeOfNull"
+    def data() = read().filter("id > 3")
+    val before = durable(data())
+    withConf(name -> "false") {
+      val under = digest(data())
+      data().persist()
+      assert(data().count() > 0)
+      assert(digest(data()) == under)
+    }
+    try {
+      assert(sessionBecause(data()) == Set("persisted"))
+      assert(digest(data()) == digest(data()) && digest(data()) != before)
+      withConf(name -> "false")(assert(keyOf(data()).scope == PlanKey.Durable))
+    } finally data().unpersist(blocking = true): Unit
+    assert(durable(data()) == before)
+  }
+
   test("persisted input: the key is of the rows that Spark would give, not of the files that lie there now") {
     val path = parquet("stale")
     val old = spark.read.parquet(path)
