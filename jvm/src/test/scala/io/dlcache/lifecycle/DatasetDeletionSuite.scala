@@ -22,7 +22,7 @@ class DatasetDeletionSuite extends AnyFunSuite with BeforeAndAfterEach {
   override def beforeEach(): Unit = {
     root = Files.createTempDirectory("deletion")
     Seq(1L, 2L).foreach { version =>
-      val shard = ShardEntry(ShardName.of(job, 0, 0), version, 1, 1, 0, 1, Nil)
+      val shard = ShardEntry(ShardName.of(job, 0, 0), version, 1, 12, 0, 1, Nil)
       put(shard.path)
       assert(store.publish(Manifests.empty(version).copy(shards = Seq(shard))))
     }
