@@ -297,7 +297,7 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
       val shards = run(arrangement.of(rows))
       if (arrangement.isShort(shards.size, shards.map(_.summary.rows).sum)) {
         ShardFiles.discard(path, hadoopConf, shards.map(_.path))
-        run(arrangement.ofFew(rows))
+        run(arrangement.ofCoalesced(rows))
       } else shards
     }
   }
