@@ -20,6 +20,7 @@ pyspark = pytest.importorskip("pyspark")
 pandas = pytest.importorskip("pandas")
 arrow = pytest.importorskip("pyarrow")
 
+from integration._plan_keys import plan_key  # noqa: E402
 from pyspark.sql import DataFrame, SparkSession  # noqa: E402
 from pyspark.sql import functions as F  # noqa: E402, N812
 
@@ -232,14 +233,12 @@ class Outcome:
         self.what = what
         with under(spark, settings):
             self._data = build()
-            jvm: Any = spark._jvm
-            self.digest = jvm.io.dlcache.key.PlanKey.of(
-                self._data._jdf, jvm.scala.Predef.Map().empty(), jvm.scala.Option.empty()
-            ).digest()
+            self.digest: str = plan_key(self._data).digest()
 
     @property
     def schema(self) -> str:
-        return self._data.schema.json()
+        text: str = self._data.schema.json()
+        return text
 
     def rows(self) -> list[str]:
         if self._rows is None:

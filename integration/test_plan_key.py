@@ -16,12 +16,12 @@ import pytest
 
 pyspark = pytest.importorskip("pyspark")
 
+from integration._plan_keys import plan_key  # noqa: E402
 from pyspark.ml.linalg import Vectors  # noqa: E402
 from pyspark.sql import DataFrame, Row, SparkSession  # noqa: E402
 from pyspark.sql import functions as F  # noqa: E402, N812
 
 import dlcache  # noqa: E402
-from dlcache import _python_functions  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::ResourceWarning")
 
@@ -38,14 +38,6 @@ def spark(spark: SparkSession) -> SparkSession:
 def session(master: str) -> SparkSession:
     """A session of another process."""
     return dlcache.configure(SparkSession.builder.master(master).config("spark.ui.enabled", "false")).getOrCreate()
-
-
-def plan_key(data: DataFrame, udf: str = "session") -> Any:
-    """As `dlcache.cache` has it computed."""
-    jvm: Any = data.sparkSession._jvm
-    sources = jvm.io.dlcache.key.PythonSources.parse(_python_functions.function_sources(data, udf) or "{}").get()
-    python = jvm.io.dlcache.key.PythonSources(sources, udf.lower() == "source")
-    return jvm.io.dlcache.key.PlanKey.of(data._jdf, jvm.scala.Predef.Map().empty(), jvm.scala.Option.empty(), python)
 
 
 def explanation(data: DataFrame, udf: str = "session") -> Any:

@@ -1,7 +1,7 @@
 package io.dlcache
 
 import java.nio.file.{Files, Path => LocalPath}
-import java.util.{Comparator, UUID}
+import java.util.UUID
 import java.util.concurrent.{ConcurrentLinkedQueue, CountDownLatch, TimeUnit}
 
 import scala.jdk.CollectionConverters._
@@ -9,7 +9,7 @@ import scala.jdk.CollectionConverters._
 import io.dlcache.error.DlcacheException
 import io.dlcache.manifest.{DatasetStore, Manifest}
 import io.dlcache.spark.Sessions
-import org.apache.hadoop.fs.Path
+import org.apache.hadoop.fs.{FileUtil, Path}
 import org.apache.spark.scheduler.{SparkListener, SparkListenerJobStart, SparkListenerStageSubmitted}
 import org.apache.spark.sql.{DataFrame, SparkSession}
 import org.scalatest.{BeforeAndAfterAll, Suite}
@@ -20,7 +20,8 @@ private[dlcache] trait WriteTest extends BeforeAndAfterAll { this: Suite =>
   protected lazy val scratch: LocalPath = Files.createTempDirectory("dlcache-write")
 
   override protected def afterAll(): Unit = {
-    Files.walk(scratch).sorted(Comparator.reverseOrder[LocalPath]()).forEach(path => Files.delete(path))
+    // Tasks of failed jobs may still be deleting their own files.
+    FileUtil.fullyDelete(scratch.toFile)
     super.afterAll()
   }
 
