@@ -114,13 +114,18 @@ final private[key] class PlanEncoder(
         commonTables(definition.id) = (definition.child, encode(definition.child, outer))
       }
       encode(main, outer)
-    case reference: CTERelationRef => commonTables.get(reference.cteId).fold(node(reference, outer))(_._2)
+    case reference: CTERelationRef =>
+      commonTables.get(reference.cteId).filter(table => fits(reference, table._1)).fold(node(reference, outer))(_._2)
     case _ =>
       PlanLeaf.of(plan) match {
         case Some(leaf) => encodeLeaf(plan, leaf)
         case None => node(plan, outer)
       }
   }
+
+  /** Whether the reference gives the columns of the common table, in their order. */
+  private def fits(reference: CTERelationRef, table: LogicalPlan): Boolean =
+    reference.output.map(_.dataType) == table.output.map(_.dataType)
 
   /** Whether `project` gives its child's columns in their order, under whatever names. */
   private def isIdentity(project: Project): Boolean = {

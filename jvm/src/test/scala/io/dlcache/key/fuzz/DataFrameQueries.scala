@@ -118,6 +118,10 @@ private[fuzz] object DataFrameQueries {
         import s.implicits._
         s.range(6).as[Long].map(increment).toDF()
       },
+      Query.frame("mapPartitions") { s =>
+        import s.implicits._
+        s.range(6).as[Long].mapPartitions(rows => Iterator(rows.sum)).toDF()
+      },
       Query.frame("typed filter") { s =>
         import s.implicits._
         s.range(6).as[Long].filter(even).toDF()

@@ -34,6 +34,8 @@ select s like '%e%' as i, s rlike '^t' as k, s ilike 'T%' as l, u like 'z_ei' as
 select regexp_replace(s, 'e+', u) as i, regexp_extract(s, '(.)e', 1) as k, regexp_count(s, 'e') as l, regexp_substr(s, '[a-f]+') as o from t;
 select regexp_extract_all(s, '([a-z])', 1) as i, regexp_instr(s, 'e') as k, startswith(s, 'o') as l, endswith(u, 's') as o from t;
 select soundex(s) as i, levenshtein(s, u) as k, ascii(s) as l, chr(a + 60) as o, base64(bin) as p, hex(bin) as q, encode(s, 'UTF-8') as h from t;
+select smallint(a) as i, string(b) as k, boolean(c) as l, double(a) as o, bigint(c) as p, tinyint(a) as q, binary(s) as h from t;
+select between(a, c, b) as i, collate(s, 'UTF8_LCASE') as k, time('10:11:1' || c) as l from t;
 select md5(s) as i, sha1(s) as k, sha2(s, 256) as l, crc32(s) as o, hash(a, s) as p, xxhash64(b, u) as q from t;
 select s collate UTF8_LCASE = u collate UTF8_LCASE as i, s collate UNICODE < u collate UNICODE as k, collation(s collate UNICODE_CI) as l from t;
 select count(*) as i from t group by s collate UTF8_LCASE;

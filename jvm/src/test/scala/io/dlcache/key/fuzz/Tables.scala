@@ -17,6 +17,8 @@ private[fuzz] object Tables {
     // Small data: compiling takes longer than running.
     session.conf.set("spark.sql.codegen.wholeStage", "false")
     session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+    // Off by default, but analyzed like any other type.
+    session.conf.set("spark.sql.timeType.enabled", "true")
     session.sql("drop database if exists fuzz cascade")
     session.sql(s"create database fuzz location '${root.resolve("tables").toUri}'")
     session.sql("use fuzz")
