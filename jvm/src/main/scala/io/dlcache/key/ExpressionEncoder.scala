@@ -5,6 +5,7 @@ import scala.util.Try
 import io.dlcache.key.ValueEncoder.Context
 import org.apache.spark.{SPARK_REVISION, SPARK_VERSION}
 import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.expressions.objects.StaticInvoke
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 import org.apache.spark.sql.types._
 
@@ -21,6 +22,9 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
     "MonotonicallyIncreasingID",
     "SparkPartitionID"
   ).map(SparkExpressions + _)
+
+  /** The method that `aes_encrypt` calls. */
+  private val AesEncryption = "aesEncrypt"
 
   /** The option of `from_xml` that names a file. */
   private val SchemaFile = "rowValidationXSDPath"
@@ -228,6 +232,8 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
       case seeded: ExpressionWithRandomSeed =>
         plans.dependOnSequence(s"$name()", context.operator)
         if (!hasChosenSeed(seeded)) plans.because(Reason.unseeded(s"$name()"))
+      case invoke: StaticInvoke if invoke.functionName == AesEncryption && drawsVector(invoke.arguments) =>
+        plans.becauseTraceless(Reason.nondeterministic("aes_encrypt() without an initialization vector"))
       case _ if PartitionFunctions(kind) => plans.becauseOfPartitions(s"$name()")
       case xml: XmlToStructs if xml.options.keys.exists(_.equalsIgnoreCase(SchemaFile)) =>
         plans.becauseTraceless(Reason.unversioned(s"the file of $name()'s option $SchemaFile"))
@@ -250,6 +256,20 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
     case other => !other.deterministic && other.children.forall(_.deterministic)
   }
 
+  /** `aes_encrypt` draws its initialization vector at random unless it is given, or the mode has none. Spark declares it
+    * deterministic all the same.
+    */
+  private def drawsVector(arguments: Seq[Expression]): Boolean = arguments match {
+    case Seq(_, _, mode, _, vector, _*) =>
+      val hasNone = constant(mode).exists(_.toString.equalsIgnoreCase("ECB"))
+      val isGiven = constant(vector).exists { case bytes: Array[Byte] => bytes.nonEmpty; case _ => false }
+      !hasNone && !isGiven
+    case _ => true
+  }
+
+  private def constant(expression: Expression): Option[Any] =
+    if (expression.foldable) Try(expression.eval()).toOption.flatMap(Option(_)) else None
+
   private def seesBatches(function: PythonFuncExpression): Boolean =
     !function.productElementNames.zip(function.productIterator).exists {
       case ("evalType", evalType: Int) => RowsOrGroups(evalType)
@@ -258,7 +278,6 @@ final private[key] class ExpressionEncoder(plans: PlanEncoder, values: ValueEnco
 
   private def hasChosenSeed(expression: ExpressionWithRandomSeed): Boolean = {
     val hidden = expression.productElementNames.zip(expression.productIterator).contains(("hideSeed", true))
-    val seed = expression.seedExpression
-    !hidden && seed.foldable && Try(seed.eval()).toOption.exists(RandomSequences.isChosen)
+    !hidden && constant(expression.seedExpression).exists(RandomSequences.isChosen)
   }
 }

@@ -22,6 +22,7 @@ class BuiltInFunctionsSuite extends KeySuite {
     "input_file_name",
     "java_method",
     "localtimestamp",
+    "aes_encrypt",
     "monotonically_increasing_id",
     "now",
     "rand",

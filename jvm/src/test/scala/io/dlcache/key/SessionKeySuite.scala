@@ -135,6 +135,14 @@ class SessionKeySuite extends KeySuite {
     queries.foreach(query => assert(!keyOf(query).isRepeatable && digest(query) != digest(query)))
   }
 
+  test("never a hit: encryption that draws its initialization vector") {
+    read().createOrReplaceTempView("t")
+    def encrypted(more: String) = spark.sql(s"select hex(aes_encrypt(s, '0000111122223333'$more)) a from t")
+    Seq("", ", 'GCM'", ", 'CBC', 'PKCS', ''").foreach(more => assert(!keyOf(encrypted(more)).isRepeatable, more))
+    val fixed = Seq(", 'ECB'", ", 'GCM', 'DEFAULT', unhex('000000000000000000000000')")
+    assert(fixed.map(more => durable(encrypted(more))).distinct.length == 2)
+  }
+
   test("persisted input: durable where its lineage is") {
     val data = read().filter("id > 2")
     val before = durable(data)
