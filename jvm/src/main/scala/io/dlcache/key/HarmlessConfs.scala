@@ -173,6 +173,8 @@ private[key] object HarmlessConfs {
 
   /** Prefixes of which every name belongs to one of the groups above, or has no part in a batch query. */
   private val prefixes = Seq(
+    // Delta Lake itself sets it after each commit of the session.
+    "spark.databricks.delta.lastCommitVersionInSession",
     "spark.sql.artifact.",
     "spark.sql.catalog.",
     "spark.sql.codegen.",

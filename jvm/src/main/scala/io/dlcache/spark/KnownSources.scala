@@ -5,7 +5,13 @@ import java.io.File
 import scala.util.Try
 
 import org.apache.spark.sql.connector.catalog.Table
-import org.apache.spark.sql.execution.datasources.{CatalogFileIndex, FileFormat, FileIndex, PartitioningAwareFileIndex}
+import org.apache.spark.sql.execution.datasources.{
+  CatalogFileIndex,
+  FileFormat,
+  FileIndex,
+  HadoopFsRelation,
+  PartitioningAwareFileIndex
+}
 import org.apache.spark.sql.execution.datasources.v2.FileTable
 
 /** The classes of sources whose rows follow from what a key holds of them. All others are inputs without a state: a
@@ -38,6 +44,7 @@ private[spark] object KnownSources {
   private val avroTable = "org.apache.spark.sql.v2.avro.AvroTable"
 
   private val deltaIndex = "org.apache.spark.sql.delta.files.TahoeLogFileIndex"
+  private val deltaRelations = "org.apache.spark.sql.delta.DeltaLog$"
   private val deltaFormat = "org.apache.spark.sql.delta.DeltaParquetFileFormat"
 
   /** Tables that report an id and a version by methods of these names on Spark 4.0, where `Table` has none. */
@@ -56,9 +63,12 @@ private[spark] object KnownSources {
     case _ => false
   }
 
-  /** Delta Lake by both its classes: the version of its table says which rows there are, deletion vectors included. */
-  def isDelta(index: FileIndex, format: FileFormat): Boolean =
-    index.getClass.getName == deltaIndex && format.getClass.getName == deltaFormat
+  /** Delta Lake by its classes: the version of its table says which rows there are, deletion vectors included. Its
+    * relation is Spark's, or a class without a name that Delta makes of it.
+    */
+  def isDelta(files: HadoopFsRelation): Boolean =
+    files.location.getClass.getName == deltaIndex && files.fileFormat.getClass.getName == deltaFormat &&
+      (files.getClass == classOf[HadoopFsRelation] || files.getClass.getName.startsWith(deltaRelations))
 
   /** The id and the version that a table reports, by Spark's own interface: another method of these names may mean
     * anything. A table that gives null has none, and one that fails to say counts as one that has none.

@@ -148,9 +148,8 @@ private[dlcache] object PlanLeaf {
   }
 
   private def v1(plan: LogicalRelation, filters: Seq[Expression]): PlanLeaf = plan.relation match {
+    case files: HadoopFsRelation if KnownSources.isDelta(files) => deltaVersion(files).getOrElse(unknownFiles(files))
     case files: HadoopFsRelation if files.getClass != classOf[HadoopFsRelation] => unknownFiles(files)
-    case files: HadoopFsRelation if KnownSources.isDelta(files.location, files.fileFormat) =>
-      deltaVersion(files).getOrElse(unknownFiles(files))
     case files: HadoopFsRelation
         if KnownSources.isFormat(files.fileFormat.getClass) && KnownSources.isIndex(files.location) =>
       withNamedFiles(files.options, files) { named =>
