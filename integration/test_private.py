@@ -104,7 +104,7 @@ def test_columns_paths_and_keys_may_have_any_name(spark: Any, tmp_path: Path) ->
     assert back.columns == ["id", *ODD]
     assert {tuple(row) for row in back.collect()} == {(n, *[2 * n] * len(ODD)) for n in range(6)}
     assert dlcache.verify(path, pages=True)
-    assert dlcache.load(path.as_uri()).columns == loaded.columns
+    assert dlcache.load(f"file://{path}").columns == loaded.columns
     dlcache.gc(path, grace=0, retention=0)
     assert len(dlcache.load(path)) == 12
     loaded.delete()

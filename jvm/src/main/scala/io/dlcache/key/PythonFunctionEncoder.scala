@@ -42,6 +42,8 @@ final private[key] class PythonFunctionEncoder(plans: PlanEncoder, sources: Pyth
     if (sources.durable && source.isEmpty) throw DlcacheErrors.udfSourceUnknown(name)
     untraceable(source) match {
       case Some(why) => plans.becauseTraceless(Reason.untraceablePythonUdf(name, why))
+      case None if !expression.udfDeterministic =>
+        plans.becauseTraceless(Reason.nondeterministic(s"the Python function `$name`"))
       case None if !sources.durable => plans.because(Reason.pythonUdf(name, None))
       case None if !RowByRow(expression.evalType) =>
         plans.because(Reason.pythonUdf(
