@@ -44,13 +44,14 @@ class Actors:
 
     def __post_init__(self) -> None:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._written: dict[str, int] = {}
         self._starts: Counter[str] = Counter()
         for role in ROLES:
             self._start(role)
 
     def kill_one(self) -> str:
-        """Kill one; the drivers least often, since they take longest to start."""
-        role = self.random.choices(ROLES, (1, 1, 2, 2))[0]
+        """Kill one; a driver only once a write of its own was acknowledged, since it takes long to start."""
+        role = self.random.choice([role for role in ROLES if not self._is_starting(role)])
         self._kill(role)
         self._start(role)
         return role
@@ -68,8 +69,17 @@ class Actors:
     def _log(self, role: str) -> Path:
         return self.base / f"{role}.log"
 
+    def _acks(self, role: str) -> int:
+        """How many writes of a driver were acknowledged; no other role has any."""
+        file = self.base / f"{role}.acks"
+        return file.read_text().count('"version"') if file.exists() else 0
+
+    def _is_starting(self, role: str) -> bool:
+        return role.startswith("writer") and self._acks(role) == self._written[role]
+
     def _start(self, role: str) -> None:
         self._starts[role] += 1
+        self._written[role] = self._acks(role)
         with open(self._log(role), "ab") as log:
             self._running[role] = subprocess.Popen(
                 [sys.executable, str(SCRIPT), role, str(self.base), str(self._starts[role])],

@@ -3,12 +3,15 @@ package io.dlcache
 import java.nio.file.{Files, Path => LocalPath}
 import java.time.Instant
 import java.util.UUID
+import java.util.concurrent.{CountDownLatch, TimeUnit}
+import java.util.concurrent.atomic.AtomicInteger
 
 import scala.jdk.CollectionConverters._
 
 import io.dlcache.lifecycle.{DeletionRecord, Lease}
 import io.dlcache.manifest.ShardName
 import org.apache.spark.SparkException
+import org.apache.spark.scheduler.{SparkListener, SparkListenerJobEnd, SparkListenerTaskEnd, SparkListenerTaskStart}
 import org.apache.spark.sql.DataFrame
 import org.apache.spark.sql.functions.{col, udf}
 import org.scalatest.funsuite.AnyFunSuite
@@ -95,6 +98,31 @@ class WriteProtocolSuite extends AnyFunSuite with WriteTest {
     Files.createDirectories(place(path))
     intercept[SparkException](save(doing(0, 10)(() => throw new IllegalStateException("no rows")), path))
     assert(Files.exists(place(path)) && entries(place(path)).isEmpty)
+  }
+
+  test("a write whose job fails throws when its other tasks have ended, and they leave nothing") {
+    val path = newPath()
+    val halted = udf { (id: Long) =>
+      if (id == 0) {
+        WriteProtocolSuite.isWriting.countDown()
+        WriteProtocolSuite.hasFailed.await(60, TimeUnit.SECONDS)
+      } else {
+        WriteProtocolSuite.isWriting.await(60, TimeUnit.SECONDS)
+        throw new IllegalStateException("no rows")
+      }
+      id
+    }
+    val running = new AtomicInteger
+    val listener = new SparkListener {
+      override def onTaskStart(event: SparkListenerTaskStart): Unit = running.incrementAndGet(): Unit
+      override def onTaskEnd(event: SparkListenerTaskEnd): Unit = running.decrementAndGet(): Unit
+      override def onJobEnd(event: SparkListenerJobEnd): Unit = WriteProtocolSuite.hasFailed.countDown()
+    }
+    spark.sparkContext.addSparkListener(listener)
+    try intercept[SparkException](save(spark.range(0, 2, 1, 2).select(halted(col("id")).as("id")), path))
+    finally spark.sparkContext.removeSparkListener(listener)
+    assert(WriteProtocolSuite.hasFailed.getCount == 0 && running.get == 0)
+    assert(!Files.exists(place(path)))
   }
 
   test("a dataset does not begin where anything of others is") {
@@ -192,6 +220,8 @@ class WriteProtocolSuite extends AnyFunSuite with WriteTest {
 
 /** Tasks and test run in one JVM; a task finds its act by name, since it is not serializable. */
 object WriteProtocolSuite {
+  val isWriting = new CountDownLatch(1)
+  val hasFailed = new CountDownLatch(1)
   @volatile private var act: () => Unit = () => ()
 
   private def run(): Unit = synchronized {

@@ -12,7 +12,8 @@ import org.apache.spark.util.SerializableConfiguration
   */
 final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrite with Logging {
 
-  override def createBatchWriterFactory(info: PhysicalWriteInfo): DataWriterFactory =
+  override def createBatchWriterFactory(info: PhysicalWriteInfo): DataWriterFactory = {
+    job.submitting()
     new ShardWriterFactory(
       job.id,
       job.dataset.toString,
@@ -21,10 +22,13 @@ final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrit
       job.options,
       job.targetBytes
     )
+  }
 
   override def commit(messages: Array[WriterCommitMessage]): Unit = job.commit(shards(messages))
 
-  /** Nothing was published, so the job's files are nobody's. Tasks that still run are killed and delete theirs. */
+  /** Nothing was published, so no other process needs the job's files. Tasks that still run are killed, and the caller
+    * looks again once they have ended.
+    */
   override def abort(messages: Array[WriterCommitMessage]): Unit =
     ShardFiles.discardJob(job.dataset, job.conf, job.id): Unit
 

@@ -36,19 +36,28 @@ final private[dlcache] class ShardJob(
 
   private[write] def commit(shards: Seq[WrittenShard]): Unit = committed.set(Some(shards))
 
+  private val tasks = new AtomicReference[Option[RunningTasks]](None)
+
+  /** Spark is about to submit the job whose tasks write. */
+  private[write] def submitting(): Unit = tasks.get.foreach(_.submitting())
+
   /** Writes the rows of `data`, in its partitions and in its order, with a Spark job.
+    *
+    * If it fails, no task of it runs any more when this throws.
     *
     * @return the shards, in the order of the rows. They are files that no manifest names yet
     */
   def run(data: DataFrame): Seq[WrittenShard] =
     ShardJob.registered(this) { id =>
-      describing(data) {
+      val ofRun = new RunningTasks(data.sparkSession.sparkContext)
+      tasks.set(Some(ofRun))
+      ofRun.during(describing(data) {
         data.write
           .format(classOf[ShardSink].getName)
           .option(ShardSink.JobOption, id)
           .mode("append")
           .save()
-      }
+      })
       committed.get.getOrElse(throw new IllegalStateException(s"Spark ended the write of $this without a commit"))
     }
 
