@@ -15,6 +15,7 @@ class WriteMovingTableSuite extends AnyFunSuite with WriteTest {
     current(path).explanation.get.get("inputs").get(0).get("version").asText
 
   test("rows of a later version are not published under the key of an earlier one") {
+    assume(!spark.version.startsWith("4.0"), "tables of Spark 4.0 have no id and version")
     val path = newPath()
     val before = MovingSource.version.get
     MovingSource.moves.set(1)
@@ -26,6 +27,7 @@ class WriteMovingTableSuite extends AnyFunSuite with WriteTest {
   }
 
   test("a table that never rests is an error, and leaves nothing") {
+    assume(!spark.version.startsWith("4.0"), "tables of Spark 4.0 have no id and version")
     val path = newPath()
     MovingSource.moves.set(1000)
     try {

@@ -14,7 +14,7 @@ private[lifecycle] object DatasetNames {
     """_dlcache/\.[0-9]{20}\.json\.claim""".r
   )
 
-  /** Leases and temporary files, of which none is needed when nobody has a live lease.
+  /** Leases and temporary files, which are not needed when there is no live lease.
     *
     * @param path of a file, relative to its dataset
     */

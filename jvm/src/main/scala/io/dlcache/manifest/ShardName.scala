@@ -5,7 +5,7 @@ import java.util.concurrent.ThreadLocalRandom
 
 import scala.util.matching.Regex
 
-/** Names of shards, which nobody else gives: docs/format.md §1. Relative to the dataset. */
+/** Names of shards, which no other writer gives: docs/format.md §1. Relative to the dataset. */
 private[dlcache] object ShardName {
   private val Uuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
   private val Named: Regex = s"${DatasetStore.DataDirectoryName}/dlcache-($Uuid)-[0-9A-Za-z_-]+\\.parquet".r

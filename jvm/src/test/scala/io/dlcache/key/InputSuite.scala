@@ -97,6 +97,7 @@ class InputSuite extends KeySuite {
   }
 
   test("tables with an id and a version are durable, others are not") {
+    assume(!spark.version.startsWith("4.0"), "tables of Spark 4.0 have no id and version")
     def read(options: (String, String)*) =
       spark.read.format(classOf[VersionedSource].getName).options(options.toMap).load()
     val first = durable(read("id" -> "t", "version" -> "1"))

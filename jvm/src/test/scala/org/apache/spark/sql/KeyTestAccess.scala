@@ -3,6 +3,7 @@ package org.apache.spark.sql
 import scala.jdk.CollectionConverters._
 
 import org.apache.spark.SparkContext
+import org.apache.spark.internal.config.ConfigEntry
 import org.apache.spark.sql.catalyst.expressions.Expression
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 import org.apache.spark.sql.classic.{Dataset => ClassicDataset, ExpressionUtils, SparkSession => ClassicSession}
@@ -23,9 +24,17 @@ object KeyTestAccess {
   /** A setting of the registry of Spark SQL. */
   final case class Setting(name: String, default: String, doc: String)
 
-  def settings: Seq[Setting] = SQLConf.getConfigEntries().asScala.toSeq.map { entry =>
+  def settings: Seq[Setting] = entries.map { entry =>
     Setting(entry.key, entry.defaultValueString, entry.doc)
   }
+
+  /** By name: up to Spark 4.0 the registry is closed to this package. */
+  private def entries: Seq[ConfigEntry[_]] = SQLConf.getClass
+    .getMethod("getConfigEntries")
+    .invoke(SQLConf)
+    .asInstanceOf[java.util.Collection[ConfigEntry[_]]]
+    .asScala
+    .toSeq
 
   /** The as-of join that pandas on Spark uses. */
   def joinAsOf(
@@ -60,7 +69,7 @@ object KeyTestAccess {
   /** The defaults of all configurations that Spark has registered, as text. */
   def confDefaults(): Map[String, String] = {
     StaticSQLConf.WAREHOUSE_PATH: Unit
-    SQLConf.getConfigEntries().asScala.map(entry => entry.key -> entry.defaultValueString).toMap
+    entries.map(entry => entry.key -> entry.defaultValueString).toMap
   }
 
   /** Also static configurations, and values that Spark would refuse. */
