@@ -1,7 +1,5 @@
 package io.dlcache.spark
 
-import java.io.File
-
 import scala.util.Try
 
 import org.apache.spark.sql.connector.catalog.Table
@@ -51,15 +49,15 @@ private[spark] object KnownSources {
   private val versioned: Set[String] = Set("io.dlcache.DlcacheTable", "org.apache.iceberg.spark.source.SparkTable")
 
   def isFormat(format: Class[_ <: FileFormat]): Boolean =
-    format.getName == avroFormat || formats(format.getName) && isSparks(format)
+    format.getName == avroFormat || formats(format.getName) && SparkClasses.isShipped(format)
 
   def isTable(table: FileTable): Boolean =
-    (table.getClass.getName == avroTable || tables(table.getClass.getName) && isSparks(table.getClass)) &&
+    (table.getClass.getName == avroTable || tables(table.getClass.getName) && SparkClasses.isShipped(table.getClass)) &&
       isFormat(table.fallbackFileFormat)
 
   /** Whether `index` gives the files that Spark itself has listed. */
   def isIndex(index: FileIndex): Boolean = index match {
-    case _: PartitioningAwareFileIndex | _: CatalogFileIndex => isSparks(index.getClass)
+    case _: PartitioningAwareFileIndex | _: CatalogFileIndex => SparkClasses.isShipped(index.getClass)
     case _ => false
   }
 
@@ -82,18 +80,4 @@ private[spark] object KnownSources {
     }
     for (id <- property("id"); version <- property("version")) yield (id, version)
   }
-
-  /** Whether a class comes from the jar of Spark SQL, or from another of Spark's beside it. */
-  private def isSparks(kind: Class[_]): Boolean = {
-    val (own, sparks) = (origin(kind), origin(classOf[FileIndex]))
-    own == sparks || ((own, sparks) match {
-      case (Some(jar), Some(ofSql)) =>
-        jar.getName.startsWith("spark-") && jar.getParentFile == ofSql.getParentFile
-      case _ => false
-    })
-  }
-
-  private def origin(kind: Class[_]): Option[File] =
-    Option(kind.getProtectionDomain.getCodeSource).flatMap(source => Option(source.getLocation))
-      .map(location => new File(location.getPath))
 }

@@ -32,6 +32,15 @@ private[dlcache] object SparkClasses {
   /** Whether `kind` was loaded from one of Spark's jars. */
   def isSparks(kind: Class[_]): Boolean = known.get(kind)
 
+  /** Whether `kind` was loaded from the jar of Spark SQL, or from another of Spark's beside it, such as MLlib's. */
+  def isShipped(kind: Class[_]): Boolean = (jarOf(kind), jarOf(classOf[LogicalRelation])) match {
+    case (Some(own), Some(ofSql)) =>
+      own == ofSql || (directoryOf(own) == directoryOf(ofSql) && own.drop(directoryOf(own).length).startsWith("spark-"))
+    case (own, ofSql) => own == ofSql
+  }
+
+  private def directoryOf(jar: String): String = jar.take(jar.lastIndexOf('/') + 1)
+
   /** Whether `kind` was loaded from Spark's jars, Scala's library or the JDK. */
   def isPlatform(kind: Class[_]): Boolean =
     if (kind.isArray) isPlatform(kind.getComponentType)
