@@ -37,7 +37,7 @@ class LostError(AssertionError):
 
 @dataclass
 class Actors:
-    """The processes, each of which is started again when it is killed."""
+    """The processes. One that is killed is started again."""
 
     base: Path
     random: random.Random

@@ -34,7 +34,7 @@ private[dlcache] object ReadSchema {
     else mapLeaves(manifest.rowSchema, Nil)((path, t) => vectors.getOrElse(path, t))
   }
 
-  /** Two columns, or fields of one struct, of which the names differ by case only. */
+  /** Two columns, or fields of one struct, whose names differ only by case. */
   def ambiguous(struct: StructType): Option[(String, String)] =
     struct.fieldNames
       .groupBy(_.toLowerCase(Locale.ROOT))
