@@ -120,7 +120,6 @@ class BatchesByStep:
         batches = one_by_one(self._source.batches(work, self._source.pool, None))
         if self._transform is None:
             return batches
-        self._settle()
         return [self._transformed(Work(epoch, step + number, 1), batch) for number, batch in enumerate(batches)]
 
     def pieces(self) -> list[int] | None:
@@ -149,7 +148,7 @@ class BatchesByStep:
         at = row_positions(positions, len(self.dataset))
         batch = self._source.gather(at, BufferPool(0))
         if self._transform is not None:
-            batch = self._transform(batch, Where(" at the positions asked for", at.tolist))
+            batch = self._transform(batch, Where(" at the positions asked for", at.tolist), self._sample)
         return self.convert(batch)
 
     @property
@@ -166,15 +165,10 @@ class BatchesByStep:
 
     # How it is read
 
-    def _settle(self) -> None:
-        """Know the fields before the first batch, where that may have no rows to tell them from."""
-        if self._resolved.changes_rows:
-            _ = self.element_spec
-
     def _transformed(self, work: Work, batch: dict[str, Value], runner: Runner | None = None) -> dict[str, Value]:
         assert self._transform is not None
         where = Where(f" at step {work.step} of epoch {work.epoch}", lambda: self._source.row_names(work))
-        return self._transform(batch, where, runner)
+        return self._transform(batch, where, self._sample, runner)
 
     @property
     def _viewed(self) -> bool:

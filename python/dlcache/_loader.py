@@ -156,7 +156,6 @@ class BatchLoader(BatchesByStep):
         if self._transform is not None:
             spec = self._transform.spec
             processes, name = spec.num_processes, getattr(spec.func, "__qualname__", "")
-            self._settle()
             runner, workers = self._transform.runner(), spec.workers
             transform = partial(self._transformed, runner=runner)
         work_bytes = max(1, self._super_steps * self.batch_size * self._selection.row_bytes)
