@@ -71,14 +71,15 @@ def order(one: Any, other: Any) -> int:
         one, other = float(one), float(other)
         if math.isnan(one) or math.isnan(other):
             return int(math.isnan(one)) - int(math.isnan(other))
-    return (one > other) - (one < other)
+    return int(one > other) - int(one < other)
 
 
 def holds(condition: Any, row: dict[str, Any]) -> bool:
     """True if a condition is true, and not false or null."""
     if isinstance(condition, list):
         some = all(isinstance(part, list) for part in condition)
-        return (any if some else all)(holds(part, row) for part in condition)
+        held = [holds(part, row) for part in condition]
+        return any(held) if some else all(held)
     name, sign, value = condition
     cell = row[name]
     if cell is None:
@@ -87,7 +88,7 @@ def holds(condition: Any, row: dict[str, Any]) -> bool:
         return SIGNS[sign](order(cell, value))
     if any(isinstance(one, float) for one in value):
         value = list(map(float, value))
-    return any(order(cell, one) == 0 for one in value) == (sign == "in")
+    return any(order(cell, one) == 0 for one in value) is (sign == "in")
 
 
 @st.composite
@@ -98,7 +99,7 @@ def triples(draw: st.DrawFn) -> tuple[str, str, Any]:
     return name, sign, draw(values if sign in SIGNS else st.lists(values, min_size=1, max_size=4))
 
 
-CONDITIONS = triples() | st.lists(triples(), min_size=1, max_size=3)
+CONDITIONS: st.SearchStrategy[Any] = triples() | st.lists(triples(), min_size=1, max_size=3)
 CONDITIONS |= st.lists(st.lists(triples(), min_size=1, max_size=2), min_size=1, max_size=2)
 TABLES = st.fixed_dictionaries(
     {name: st.lists(st.none() | values, min_size=ROWS, max_size=ROWS) for name, (_, values) in COLUMNS.items()}

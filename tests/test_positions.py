@@ -90,13 +90,42 @@ def test_one_position_is_one_row(dataset: dlcache.Dataset) -> None:
     for one in (5, np.int32(5), np.array(5), torch.tensor(5), -15):
         assert adapter.TorchDataset(dataset)[one]["id"].item() == 5
         assert GrainSource(dataset)[one]["id"] == 5
-    for none in (2.5, "5", None, True):
+    others: list[Any] = [2.5, "5", None, True]
+    for none in others:
         with pytest.raises(PositionError):
             adapter.TorchDataset(dataset)[none]
         with pytest.raises(PositionError):
             GrainSource(dataset)[none]
     with pytest.raises(PositionError, match="shape"):
         dataset.gather(5)  # type: ignore[arg-type]
+
+
+def test_rows_of_a_ragged_and_of_strings_are_taken_by_the_same_rule() -> None:
+    ragged = dlcache.Ragged(np.arange(6), np.array([0, 1, 3, 6]))
+    strings = dlcache.Strings(np.frombuffer(b"abbccc", np.uint8), ragged.offsets, text=True)
+    for positions, expected in (
+        ([-1, 0], ["ccc", "a"]),
+        ([False, True, False], ["bb"]),
+        (slice(1, None), ["bb", "ccc"]),
+    ):
+        taken = ragged.take(positions)  # type: ignore[arg-type]
+        assert [len(taken[row]) for row in range(len(taken))] == list(map(len, expected))
+        assert strings.take(positions).to_numpy().tolist() == expected  # type: ignore[arg-type]
+    for value in (ragged, strings):
+        for wrong in ([3], [-4], [0.5], [True]):
+            with pytest.raises(PositionError):
+                value.take(wrong)  # type: ignore[arg-type]
+
+
+def test_steps_are_integers(dataset: dlcache.Dataset) -> None:
+    loader = dataset.numpy(4)
+    assert loader.batch_at(np.int64(1))["id"].tolist() == [4, 5, 6, 7]  # type: ignore[arg-type]
+    wrong: list[Any] = [0.9, "1", None, True]
+    for step in wrong:
+        with pytest.raises(dlcache.OptionError, match="integers"):
+            loader.batch_at(step)
+        with pytest.raises(dlcache.OptionError, match="integers"):
+            loader.batch_at(0, step)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,14 @@ def _nearest(row: Any, dtype: np.dtype[Any]) -> Any:
     return int(row) if low <= row <= high and int(row) == row else None
 
 
+def _mixed(other: Any, row: dict[str, Any]) -> dict[str, Any]:
+    return {"s": "a" if row["id"] % 2 else other}
+
+
 def test_rows_of_strings_are_all_strings(dataset: dlcache.Dataset) -> None:
-    for other in (3, b"bytes", None):
-        spec = TransformSpec.rows(lambda row, other=other: {"s": "a" if row["id"] % 2 else other})
+    others: list[Any] = [3, b"bytes", None]
+    for other in others:
+        spec = TransformSpec.rows(partial(_mixed, other))
         with pytest.raises(TransformError, match=r"field 's'|nulls"):
             made(dataset, spec)
 

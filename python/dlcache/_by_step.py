@@ -157,11 +157,13 @@ class BatchesByStep:
         return self._super_steps
 
     def _work(self, step: int, steps: int, epoch: int) -> Work:
+        if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in (step, steps, epoch)):
+            raise OptionError(f"steps and epochs are integers; got step {step!r} of epoch {epoch!r}")
         if not (step >= 0 and steps >= 1 and step + steps <= self._steps.count and epoch >= 0):
             raise OptionError(
                 f"steps {step} .. {step + steps - 1} of epoch {epoch} do not exist; an epoch has {self._steps.count}"
             )
-        return Work(epoch, step, steps)
+        return Work(int(epoch), int(step), int(steps))
 
     # How it is read
 

@@ -187,8 +187,8 @@ def collation_of(manifest: Manifest, column: Column) -> str | None:
         fields = kind.get("fields") if isinstance(kind, Mapping) else None
     metadata = found.get("metadata") if isinstance(found, Mapping) else None
     collations = metadata.get("__COLLATIONS") if isinstance(metadata, Mapping) else None
-    name = collations.get(column.path[-1]) if isinstance(collations, Mapping) else None
-    return None if name is None or str(name).endswith("UTF8_BINARY") else str(name)
+    collation = collations.get(column.path[-1]) if isinstance(collations, Mapping) else None
+    return None if collation is None or str(collation).endswith("UTF8_BINARY") else str(collation)
 
 
 def _is_number(value: Any) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._errors import PositionError
-from ._rows import Int64s
 
+Int64s = npt.NDArray[np.int64]
 Positions = Sequence[int] | Sequence[bool] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_] | slice
 """Integers, negative ones counted from the end; a slice; or a mask, which has a boolean for each row."""
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ._errors import ColumnError, OptionError
 from ._memory import MASK_BYTES, BufferPool, address_of, copy_blocks_with_tails, copy_spans, items_at
+from ._positions import Positions, row_positions
 
 Int64s = npt.NDArray[np.int64]
 Kind = Literal["array", "ragged", "text", "bytes", "object"]
@@ -81,9 +82,9 @@ class Ragged:
         values = np.ascontiguousarray(self.values)
         return _padded(self.offsets[:-1] * values.itemsize + address_of(values), lengths, length, value, values.dtype)
 
-    def take(self, rows: Int64s) -> Ragged:
-        """These rows, in this order, as a new Ragged."""
-        return Ragged(*_take(self.values, self.offsets, rows))
+    def take(self, rows: Positions) -> Ragged:
+        """These rows, in this order, as a new Ragged. Raises PositionError."""
+        return Ragged(*_take(self.values, self.offsets, row_positions(rows, len(self))))
 
 
 class ScatteredRagged(Ragged):
@@ -213,9 +214,9 @@ class Strings:
             raise OptionError(f"Strings are sliced with step 1, not {step}")
         return Strings(*_part(self.data, self.offsets, start, stop), self.text)
 
-    def take(self, rows: Int64s) -> Strings:
-        """These values, in this order, as new Strings."""
-        return Strings(*_take(self.data, self.offsets, rows), self.text)
+    def take(self, rows: Positions) -> Strings:
+        """These values, in this order, as new Strings. Raises PositionError."""
+        return Strings(*_take(self.data, self.offsets, row_positions(rows, len(self))), self.text)
 
     def to_arrow(self) -> Any:
         """A pyarrow array of type `large_string` or `large_binary` over the same memory."""
@@ -293,7 +294,7 @@ class Scattered(Strings):
             raise OptionError(f"Strings are sliced with step 1, not {index.step}")
         return Scattered(self.starts[index], self.lengths[index], self.text, self._owner)
 
-    def take(self, rows: Int64s) -> Strings:
+    def take(self, rows: Positions) -> Strings:
         return Scattered(self.starts[rows], self.lengths[rows], self.text, self._owner)
 
     def to_bytes(self) -> list[bytes]:
