@@ -108,9 +108,9 @@ def test_rows_of_a_ragged_and_of_strings_are_taken_by_the_same_rule() -> None:
         ([False, True, False], ["bb"]),
         (slice(1, None), ["bb", "ccc"]),
     ):
-        taken = ragged.take(positions)  # type: ignore[arg-type]
+        taken = ragged.take(positions)
         assert [len(taken[row]) for row in range(len(taken))] == list(map(len, expected))
-        assert strings.take(positions).to_numpy().tolist() == expected  # type: ignore[arg-type]
+        assert strings.take(positions).to_numpy().tolist() == expected
     for value in (ragged, strings):
         for wrong in ([3], [-4], [0.5], [True]):
             with pytest.raises(PositionError):

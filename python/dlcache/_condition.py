@@ -39,7 +39,7 @@ _HOLDS: dict[str, Callable[[Mask, Mask], Mask]] = {
     ">=": lambda reached, passed: reached,
 }
 OPERATORS = (*_HOLDS, "in", "not in")
-_NEGATIVE_ZERO = re.compile(r"(?<![\w.])-0(?:\.0*)?(?![\w.])")
+_NEGATIVE_ZERO = re.compile(r"value_set=(?:float|double):\[[^\]]*(?<![\w.])-0[,\s]")
 
 
 class Predicate(Protocol):
@@ -184,7 +184,7 @@ def _checked(value: Any, order: Order, name: str) -> Any:
 def _computed(expression: pc.Expression, manifest: Manifest) -> Computed:
     """PyArrow does not tell which columns an expression names: they are those whose names are in its text."""
     text = str(expression)
-    if "is_in(" in text and _NEGATIVE_ZERO.search(text):
+    if _NEGATIVE_ZERO.search(text):
         raise OptionError(f"filter: {text} looks for -0.0, which isin takes for another number than 0.0; write 0.0")
     tops = tuple(dict.fromkeys(column.path[0] for column in manifest.columns))
     named = tops
