@@ -70,8 +70,10 @@ class Comparison:
         array = arrays[self.path]
         if self.sign in _HOLDS:
             kept = _HOLDS[self.sign](*self.order.compare(array, self.value))
+        elif not self.value:  # nothing is in an empty list, not even null
+            return np.full(len(array), self.sign == "not in")
         else:
-            inside = self.order.member(array, self.value) if self.value else np.zeros(len(array), bool)
+            inside = self.order.member(array, self.value)
             kept = inside if self.sign == "in" else ~inside
         if array.null_count:
             kept = kept & array.is_valid().to_numpy(zero_copy_only=False)
