@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._chunks import ChunkTable
+from ._decimals import numbers
 from ._errors import ShardError
 from ._gathered import Gathered
 from ._manifest import STORED_WIDTH, Column, Manifest
@@ -122,7 +123,7 @@ class RawRagged(_Indexed):
         found = ScatteredRagged(address, lengths, self._stored, mapped.files, self._behind, pool)
         if self._dtype == self._stored:
             return Gathered(found)
-        return Gathered(Ragged(found.copied(pool).values.astype(self._dtype), found.offsets))
+        return Gathered(Ragged(numbers(found.copied(pool).values, self._column), found.offsets))
 
     @property
     def viewable(self) -> bool:
@@ -132,7 +133,7 @@ class RawRagged(_Indexed):
         chunk, bounds = self._view_spans(at, file)
         values = chunk[bounds[0] * self._width : bounds[-1] * self._width].view(self._stored)
         if self._dtype != self._stored:
-            values = values.astype(self._dtype)
+            values = numbers(values, self._column)
         return Ragged(values, bounds - bounds[0])
 
 
