@@ -38,9 +38,7 @@ def delivering(manifest: Manifest, decimals: Decimals) -> Manifest:
     return replace(manifest, columns=columns, decimals=decimals)
 
 
-def _delivered(
-    column: Column, decimals: Decimals, floating: np.dtype[Any], elements: tuple[int, int] | None
-) -> Column:
+def _delivered(column: Column, decimals: Decimals, floating: np.dtype[Any], elements: tuple[int, int] | None) -> Column:
     """A stored column as it is delivered. elements: precision and scale, if it is an array of decimals."""
     if column.storage == "nested":
         if decimals == "float" and elements is not None:

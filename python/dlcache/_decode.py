@@ -244,4 +244,3 @@ def _strings(array: pa.Array, *, text: bool) -> Strings:
     bounds = np.frombuffer(offsets, np.int64)[large.offset : large.offset + len(large) + 1]
     values = np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8)
     return Strings(values[bounds[0] : bounds[-1]], bounds - bounds[0], text)
-

@@ -12,7 +12,7 @@ from ._decimals import has_decimals, plain
 from ._errors import ColumnError
 from ._manifest import Column
 
-_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 """Of `datetime.date`: from year 1 to year 9999, in days since 1970-01-01."""
 _DAY_US = 86_400_000_000
 
@@ -38,9 +38,9 @@ def _out_of_range(array: pa.Array) -> str | None:
     """The first date or timestamp in an array, or inside its values, that `datetime` does not hold."""
     kind = array.type
     if pa.types.is_date32(kind):
-        return _outside(array.view(pa.int32()), "D", _FIRST_DAY, _LAST_DAY, "date")
+        return _outside(array.view(pa.int32()), "D", FIRST_DAY, LAST_DAY, "date")
     if pa.types.is_timestamp(kind):
-        least, most = _FIRST_DAY * _DAY_US, (_LAST_DAY + 1) * _DAY_US - 1
+        least, most = FIRST_DAY * _DAY_US, (LAST_DAY + 1) * _DAY_US - 1
         return _outside(array.cast(pa.timestamp("us", kind.tz)).view(pa.int64()), "us", least, most, "timestamp")
     inside: list[pa.Array] = []
     if pa.types.is_struct(kind):
