@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 import dlcache
 from dlcache import ColumnError, OptionError, Ragged, ShardError
-from dlcache._decimals import delivering
+from dlcache._decimals import delivering, numbers
 
 DTYPES = {"float32": "float32", "float64": "float64", "source": "float64"}
 
@@ -200,12 +201,8 @@ def test_what_a_float_cannot_hold_is_an_error(tmp_path: Path) -> None:
     root = write(tmp_path, source, compression="snappy")
     dataset = dlcache.load(root)
     column = dataset.manifest.stored[0]
-    from dataclasses import replace
-
-    from dlcache._decimals import numbers
-
     huge = replace(column, scale=-38, decimals="float", dtype=np.dtype(np.float32))
-    with pytest.raises(ColumnError, match="'d'.*9.9999e\\+42.*decimals='object'"):
+    with pytest.raises(ColumnError, match=r"'d'.*9\.9999e\+42.*decimals='object'"):
         numbers(np.array([1, 99999]), huge)
     assert numbers(np.array([99999]), replace(huge, dtype=np.dtype(np.float64))).tolist() == [99999e38]
 

@@ -25,10 +25,11 @@ def nanoseconds(value: Any, column: Column) -> npt.NDArray[np.int64]:
     most = _MOST_NS // _NS[kind]
     outside = stored[(stored > most) | (stored < -most)]
     if len(outside):
+        first = np.datetime64(int(outside[0]), _UNITS[kind])
         raise ColumnError(
-            f"column {column.name!r} has the {kind.removesuffix('_ntz')} {np.datetime64(int(outside[0]), _UNITS[kind])}, which Petastorm's "
-            f"type for it, int64 nanoseconds ({_RANGE}), cannot hold. Replace the value or cast the column in Spark, "
-            "leave the column out with schema_fields, or read converter.dataset, which delivers days and microseconds"
+            f"column {column.name!r} has the {kind.removesuffix('_ntz')} {first}, which Petastorm's type for it, int64 "
+            f"nanoseconds ({_RANGE}), cannot hold. Replace the value or cast the column in Spark, leave the column out "
+            "with schema_fields, or read converter.dataset, which delivers days and microseconds"
         )
     return stored * _NS[kind]
 

@@ -264,7 +264,7 @@ def _narrowed(array: npt.NDArray[Any], field: Field) -> npt.NDArray[Any]:
         ) from error
     if not exact:
         raise TransformError(
-            f"field {field.name!r} has the value {array[~held][0]!s}, which is no {wanted}. Fill nulls, round fractions "
-            "or scale numbers in the function, or declare another dtype in edit_fields"
+            f"field {field.name!r} has the value {array[~held][0]!s}, which is no {wanted}. Fill nulls, round "
+            "fractions or scale numbers in the function, or declare another dtype in edit_fields"
         )
     return cast

@@ -122,6 +122,9 @@ private[dlcache] object DlcacheErrors {
   ): DlcacheException =
     error("DLCACHE_UNSUPPORTED_COLUMN", cause)("column" -> column, "type" -> dataType, "reason" -> reason)
 
+  def classNumberInvalid(column: String, value: Double): DlcacheException =
+    error("DLCACHE_CLASS_NUMBER_INVALID")("column" -> column, "value" -> value.toString)
+
   def valueTooLarge(column: String, value: Double): DlcacheException =
     error("DLCACHE_VALUE_TOO_LARGE")("column" -> column, "value" -> value.toString)
 
