@@ -191,7 +191,8 @@ def test_the_option_is_checked_and_the_scale_is_in_the_schema(labels: dlcache.Da
     with pytest.raises(OptionError, match="'float', 'unscaled', 'object', not 'int'"):
         labels.numpy(8, decimals="int")  # type: ignore[arg-type]
     spec = labels.numpy(8, decimals="unscaled").element_spec
-    assert (spec["label"].dtype, spec["label"].scale) == (np.int32, 1)
+    assert spec["label"].dtype == np.int32
+    assert spec["label"].scale == 1
     assert labels.schema["price"].scale == 2
 
 

@@ -7,7 +7,7 @@ would be 10. So decimals are floating point by default, and integers or `decimal
 from __future__ import annotations
 
 import decimal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -65,7 +65,7 @@ def _divided(column: Column, floating: np.dtype[Any]) -> Mapping[str, Any] | Non
         with np.errstate(over="ignore"):
             return float(floating.type(_quotient(value, scale)))
 
-    makers = {
+    makers: dict[str, Callable[[Any], float]] = {
         "min": bound,
         "max": bound,
         "mean": lambda value: _quotient(value, scale),
