@@ -29,7 +29,6 @@ from dlcache import (
     _by_step,
     _private,
 )
-from dlcache._pace import Pace
 
 ROWS = 230
 
@@ -137,21 +136,11 @@ def test_breaking_off_and_going_on(dataset: dlcache.Dataset) -> None:
 def test_batches_are_the_same_whoever_makes_them(
     dataset: dlcache.Dataset, shuffle: bool, at_once: int, transform: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threads and the consumer's own thread take turns, however they do."""
-    random = np.random.default_rng(5)
-    made_by: set[str] = set()
-
-    def at_random(pace: Pace, *_: float) -> None:
-        made_by.add("threads" if pace.threads else "consumer")
-        pace.threads = bool(random.integers(2))
-
-    monkeypatch.setattr(Pace, "delivered", at_random)
     monkeypatch.setattr(_by_step, "SUPER_BATCH_BYTES", at_once)
     options: dict[str, Any] = {"shuffle": shuffle, "seed": 3, "epochs": 2, "transform": transform}
     alone = ids(dataset.numpy(3, threads=0, **options))
     for threads in (1, 2):
         assert ids(dataset.numpy(3, threads=threads, **options)) == alone
-    assert made_by == {"threads", "consumer"}
 
 
 def test_the_error_is_that_of_the_first_batch_that_has_one(dataset: dlcache.Dataset) -> None:
@@ -446,17 +435,3 @@ def test_a_child_reads_too(dataset: dlcache.Dataset, method: str) -> None:
     rows = queue.get(timeout=60)
     child.join()
     assert rows == flat(ids(dataset.numpy(32, shuffle=True)))
-
-
-def test_the_first_small_super_batches_tell_the_pace_nothing(
-    dataset: dlcache.Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[int] = []
-    monkeypatch.setattr(Pace, "delivered", lambda pace, steps, *seconds: told.append(steps))
-    monkeypatch.setattr(_by_step, "SUPER_BATCH_BYTES", 16 * 2 * 8 * 8)
-    loader = dataset.numpy(2, shuffle=True, columns=["id"], epochs=2)
-    works = [work.steps for work in loader.works(0, 0, 2)]
-    assert works[:3] == [1, 2, 4] and max(works) == loader.super_batch_steps
-    for _ in loader:
-        pass
-    assert told == [steps for steps in works if 4 * steps >= loader.super_batch_steps] and len(told) < len(works)

@@ -202,8 +202,6 @@ def _difference(one: Dataset, other: Dataset, fields: Mapping[str, Field], other
 class MixedSource:
     """The rows of a mixture, as `Source` has those of a dataset."""
 
-    paces = None  # one for all of its datasets is not kept
-
     def __init__(self, mixture: Mixture, sources: Sequence[Source], steps: Steps) -> None:
         self._mixture, self._sources, self._steps = mixture, sources, steps
         self._rows = rows = np.array([len(dataset) for dataset in mixture.datasets])

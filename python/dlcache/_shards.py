@@ -21,7 +21,6 @@ from ._manifest import Manifest
 from ._maps import ShardMaps
 from ._memory import BufferPool
 from ._memory_limit import memory_limit
-from ._pace import Paces
 from ._places import Places, RowGroups, Stretch
 from ._private import Lent, PrivateMaps
 from ._raw_stack import RawStack
@@ -41,7 +40,6 @@ class ShardReader:
     """The rows of one dataset version. Threads may share it. `decoded_bytes` bounds the decoded row groups it keeps.
 
     fetched: the shards where they are not local. verify: what of a shard is checked when it is first mapped.
-    paces: for iterations; None where shards are fetched, which threads always do ahead of the consumer.
     """
 
     def __init__(
@@ -58,7 +56,6 @@ class ShardReader:
         multiple = row_alignment(manifest)
         self.maps = ShardMaps(store, manifest, fetched=fetched, verify=verify, multiple=multiple, huge=huge)
         self.pool = BufferPool(SPARE_BYTES)
-        self.paces = Paces() if fetched is None else None
         self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)
         self._readers: dict[int, ColumnReader] = {}

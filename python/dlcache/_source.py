@@ -22,7 +22,6 @@ from ._fields import WEIGHT, NullPolicy
 from ._gathered import Gathered
 from ._memory import BufferPool
 from ._order import Orders
-from ._pace import Paces
 from ._places import DERIVED_BYTES, PIECE_ROWS, Places, Stretch
 from ._private import Lent, PrivateMaps
 from ._row_copy import RowCopy
@@ -77,9 +76,6 @@ class Reads(Protocol):
     def pool(self) -> BufferPool: ...
 
     @property
-    def paces(self) -> Paces | None: ...
-
-    @property
     def sweeps(self) -> bool: ...
 
     @property
@@ -130,11 +126,6 @@ class Source:
     def pool(self) -> BufferPool:
         """The buffers that batches are gathered into, for all iterations."""
         return self.reader.pool
-
-    @property
-    def paces(self) -> Paces | None:
-        """What iterations have learnt about the use of threads, if they may do without."""
-        return self.reader.paces
 
     @property
     def sweeps(self) -> bool:
