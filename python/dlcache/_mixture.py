@@ -164,7 +164,7 @@ class MixedSelection:
     def row_bytes(self) -> int:
         return max(part.row_bytes for part in self._parts)
 
-    left = viewable = viewed = False
+    viewable = viewed = False
 
     def identity(self) -> dict[str, Any]:
         mixture = self._mixture

@@ -32,10 +32,6 @@ class Selects(Protocol):
         """The bytes of a row, about."""
 
     @property
-    def left(self) -> bool:
-        """True if most bytes of some column are left where they lie until they are delivered."""
-
-    @property
     def viewable(self) -> bool:
         """True if rows in stored order may be views of the files."""
 
@@ -80,10 +76,6 @@ class Selection:
                 each = column.dtype.itemsize if column.dtype is not None else 1
                 total += min(sum(column.lengths) * each // 2, manifest.bytes // max(1, manifest.rows))
         return total
-
-    @property
-    def left(self) -> bool:
-        return any(self._reads(name).left for name in self._single if name not in self._codes)
 
     def _reads(self, name: str) -> ColumnReader:
         return self._dataset.reader.column(self._dataset.manifest.index(name))
@@ -131,5 +123,4 @@ class Selection:
             ),
             steps=steps,
             block_steps=block_steps,
-            transformed=options.transform is not None,
         )

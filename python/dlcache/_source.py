@@ -29,15 +29,13 @@ from ._rows import Int64s, Rows
 from ._shards import ShardReader
 from ._stack import Stack
 from ._steps import Steps
-from ._values import Value, copied
+from ._values import Value
 
 SUPER_BATCH_BYTES = 4 << 20
 SWEPT_TIMES = 4
 """A super-batch is so much larger while columns are swept: the more rows, the more of each cache line is used."""
 VIEWED_BYTES = 32 << 20
 """Of a super-batch that is nothing but views of the file: it takes no memory."""
-LEFT_BYTES = 16 << 20
-"""Of a super-batch most of which is left where it lies until it is delivered: it takes little memory."""
 _LEAST_STEPS = 8
 """In a row group on average, so that most of them are views."""
 BLOCK_ROWS, _LEAST_BLOCK_ROWS = 1 << 16, 1 << 14
@@ -105,7 +103,6 @@ class Source:
     """Everything that decides what is in a batch: which rows, of which columns, in which order. Threads share it.
 
     columns, names: those that are delivered by themselves. block_steps: how many steps are located at once.
-    transformed: a transform takes the rows: ragged ones are then copied when it pads them, and not before.
     """
 
     reader: ShardReader
@@ -118,7 +115,6 @@ class Source:
     orders: Orders
     steps: Steps
     block_steps: int
-    transformed: bool
     _blocks: OrderedDict[tuple[int, int], _Block] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -207,7 +203,7 @@ class Source:
                 self.nulls.apply(name, gathered[number], out)
                 if name in self.codes:
                     out[name] = self.codes[name].of(out[name], out.get(f"{name}_mask"))  # type: ignore[arg-type]
-        return out if self.transformed else {name: copied(value, pool) for name, value in out.items()}
+        return out
 
     def _places(self, work: Work) -> Places:
         """Where the rows of some steps are. Worked out for many steps at once, which costs a fraction of one by one."""
