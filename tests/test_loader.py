@@ -27,7 +27,6 @@ from dlcache import (
     TransformError,
     TransformSpec,
     _by_step,
-    _private,
 )
 
 ROWS = 230
@@ -179,15 +178,7 @@ def test_writing_into_a_batch_changes_nothing_else(dataset: dlcache.Dataset, shu
     assert dataset.gather([5])["id"].tolist() == [5]
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_what_was_written_into_views_is_gone_when_their_memory_is_lent_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
-) -> None:
-    """Blocks of two pages, so that a shard has many; `known`: whether the system says which pages were written to."""
-    monkeypatch.setattr(_private, "_BLOCK", 2 * _private._PAGE)
-    monkeypatch.setattr(_private, "_BLOCK_PAGES", 2)
-    if not known:
-        monkeypatch.setattr(_private, "page_states", lambda first, count: None)
+def test_what_was_written_into_views_is_gone_in_the_next_epoch(tmp_path: Path) -> None:
     values = np.arange(60_000, dtype=np.int64)
     source = pa.table({"id": values, "half": values / 2})
     loader = dlcache.load(write(tmp_path, source, shard_rows=40_000, row_group_rows=7_000)).numpy(1000)

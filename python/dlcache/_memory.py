@@ -18,6 +18,7 @@ ALIGNMENT = 64
 HUGE_PAGE = 2 << 20
 _SMALL = 1 << 16
 _PAGE = 4096
+_PAGE = mmap.PAGESIZE
 _LONG = 4096
 _PIECE_BYTES = 1 << 17
 
@@ -25,10 +26,10 @@ _PIECE_BYTES = 1 << 17
 class _Memory:
     __slots__ = ("__array_interface__",)
 
-    def __init__(self, address: int, count: int, dtype: np.dtype[Any], stride: int) -> None:
+    def __init__(self, address: int, count: int, dtype: np.dtype[Any], stride: int, writable: bool) -> None:
         self.__array_interface__ = {
             "version": 3,
-            "data": (address, True),
+            "data": (address, not writable),
             "shape": (count,),
             "strides": (stride,),
             "typestr": dtype.str,
@@ -41,13 +42,19 @@ def address_of(array: npt.NDArray[Any]) -> int:
     return address
 
 
-def items_at(origin: int, count: int, dtype: np.dtype[Any], stride: int) -> npt.NDArray[Any]:
-    """A read-only array of `count` items, one each `stride` bytes from address `origin` on.
+def read_pages(array: npt.NDArray[Any]) -> None:
+    """Bring the pages of a contiguous array into memory, in this thread: whoever reads them later does not wait."""
+    if array.nbytes:
+        array.reshape(-1).view(np.uint8)[::_PAGE].max()
+
+
+def items_at(origin: int, count: int, dtype: np.dtype[Any], stride: int, *, writable: bool = False) -> npt.NDArray[Any]:
+    """An array of `count` items, one each `stride` bytes from address `origin` on.
 
     It may span memory that is not there: only the items that are taken from it are read. So one `take` gathers from
     any number of mapped files. The caller answers for it that those items lie in memory that stays mapped meanwhile.
     """
-    return np.asarray(_Memory(origin, count, dtype, stride))
+    return np.asarray(_Memory(origin, count, dtype, stride, writable))
 
 
 def void(size: int) -> np.dtype[Any]:
