@@ -15,7 +15,7 @@ from ._errors import OptionError
 from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
 from ._options import LoaderOptions, Shaper
-from ._source import LEFT_BYTES, SUPER_BATCH_BYTES, SWEPT_TIMES, VIEWED_BYTES, EpochFiles, Reads, Work, block_rows
+from ._source import SUPER_BATCH_BYTES, SWEPT_TIMES, VIEWED_BYTES, EpochFiles, Reads, Work, block_rows
 from ._steps import Steps
 from ._transform import Transform, Where
 from ._values import Batch, Batches, Field, Value, alone, one_by_one
@@ -193,8 +193,6 @@ class BatchesByStep:
     @cached_property
     def _least_super_steps(self) -> int:
         most = VIEWED_BYTES if self._viewed else SUPER_BATCH_BYTES
-        if self._transform is None and self._selection.left:
-            most = max(most, LEFT_BYTES)
         return max(1, min(1024, most // max(1, self.batch_size * self._selection.row_bytes), self._steps.count))
 
     @property

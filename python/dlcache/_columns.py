@@ -29,14 +29,10 @@ _WIDE = 1 << 15
 
 
 class ColumnReader(Protocol):
-    """How the rows of one column are read. viewable: `view` has them all as they lie in `file`. left: `gather` leaves
-    most of their bytes where they lie, and takes no memory for them."""
+    """How the rows of one column are read. viewable: `view` has them all as they lie in `file`."""
 
     @property
     def viewable(self) -> bool: ...
-
-    @property
-    def left(self) -> bool: ...
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered: ...
 
@@ -98,8 +94,6 @@ class _RawFixed:
     `row_alignment`), or in parts of at least 512 bytes, where chunks are a multiple of those apart. Otherwise one byte
     is the unit of address, and rows are taken into new memory.
     """
-
-    left = False
 
     def __init__(self, column: Column, table: ChunkTable) -> None:
         assert column.dtype is not None and column.stored_dtype is not None
@@ -183,7 +177,7 @@ def _runs(starts: Int64s, length: int) -> Int64s:
 class _RawBits:
     """Booleans, packed from the lowest bit."""
 
-    left = viewable = False
+    viewable = False
 
     def __init__(self, column: Column, table: ChunkTable) -> None:
         self._table, self._elements, self._tail = table, column.elements, column.shape or ()
@@ -209,7 +203,7 @@ class _RawBits:
 class _Decoded:
     """Row groups decoded by pyarrow, each once as long as it stays in the decoder's memory."""
 
-    left = viewable = False
+    viewable = False
 
     def __init__(self, column: Column, number: int, decoder: Decoder) -> None:
         self._column, self._number, self._decoder = column, number, decoder

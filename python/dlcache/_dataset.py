@@ -36,7 +36,7 @@ from ._selection import Selection
 from ._shards import ShardReader
 from ._statistics import statistics
 from ._store import MANIFESTS, Store, manifest_name
-from ._values import Field, Value, copied
+from ._values import Field, Value
 from ._verify import VerifyReport, verify_version
 
 _NAMED = 8
@@ -360,7 +360,7 @@ class Dataset(Readable):
         out: dict[str, Value] = {}
         for number, name in zip(numbers, names, strict=True):
             policy.apply(name, gathered[number], out)
-        return {name: copied(value, pool) for name, value in out.items()}
+        return out
 
     def selection(self, options: LoaderOptions) -> Selection:
         return Selection(self, options)

@@ -152,12 +152,10 @@ class BatchLoader(BatchesByStep):
 
     def _pipeline(self) -> Pipeline:
         resolved, source = self._resolved, self._source
-        transform, workers, runner, processes, name = None, 1, None, 0, ""
+        transform, workers, runner = None, 1, None
         if self._transform is not None:
-            spec = self._transform.spec
-            processes, name = spec.num_processes, getattr(spec.func, "__qualname__", "")
             self._settle()
-            runner, workers = self._transform.runner(), spec.workers
+            runner, workers = self._transform.runner(), self._transform.spec.workers
             transform = partial(self._transformed, runner=runner)
         work_bytes = max(1, self._super_steps * self.batch_size * self._selection.row_bytes)
         depth = max(1, min(max(2, 2 * resolved.threads, 2 * workers), resolved.prefetch // work_bytes))
@@ -171,9 +169,6 @@ class BatchLoader(BatchesByStep):
             deliver=self.deliver_all if self._early else one_by_one,
             late=None if self._early or resolved.changes_rows else self.deliver,
             stop=None if runner is None else runner.close,
-            paces=None if processes else source.paces,
-            kind=(tuple(self._read_fields), self.batch_size, resolved.shuffle, resolved.threads, workers, name),
-            least_steps=-(-self._least_super_steps // 4),
             metrics=self._metrics,
         )
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from ._checks import Verify, check_shard
 from ._errors import ShardError, StorageError
 from ._fetch import CONNECTIONS, RemoteShards
 from ._manifest import Manifest
-from ._mapping import PrivateMapping, map_at_multiple
+from ._mapping import map_at_multiple
 from ._memory import address_of
 from ._store import Store, missing_shard, wrong_size
 
@@ -29,7 +28,6 @@ _AHEAD = 3
 
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
-_Memory = TypeVar("_Memory", Bytes, PrivateMapping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,22 +157,18 @@ class ShardMaps:
 
     def open(self, shard: int) -> Bytes:
         """A new mapping of a shard, read-only, where its rows should lie. Raises as `open_private` does."""
-        file = self._mapped(shard, partial(map_at_multiple, multiple=self._multiple, huge=self._huge))
-        self._check(shard, file)
-        return file
+        return self._mapped(shard, partial(map_at_multiple, multiple=self._multiple, huge=self._huge))
 
-    def open_private(self, shard: int) -> PrivateMapping:
+    def open_private(self, shard: int) -> Bytes:
         """A new mapping of a shard that is writable. Raises ShardError if the file is missing or has not the length it
         should have, or at its first mapping if it does not pass the check that was asked for."""
-        mapping = self._mapped(shard, partial(PrivateMapping, huge=self._huge))
-        self._check(shard, mapping.bytes())
-        return mapping
+        return self._mapped(shard, partial(map_at_multiple, private=True, huge=self._huge))
 
-    def _mapped(self, shard: int, map_: Callable[[int, int], _Memory]) -> _Memory:
+    def _mapped(self, shard: int, map_: Callable[[int, int], Bytes]) -> Bytes:
         size = int(self._shards.bytes[shard])
         descriptor = self._descriptor(shard, size)
         try:
-            return map_(descriptor, size)
+            file = map_(descriptor, size)
         except OSError as error:
             raise StorageError(
                 f"cannot map {self._store.shard(self._shards.paths[shard])}: {error}. {len(self._files)} shards are "
@@ -182,6 +176,8 @@ class ShardMaps:
             ) from error
         finally:
             os.close(descriptor)
+        self._check(shard, file)
+        return file
 
     def _check(self, shard: int, file: Bytes) -> None:
         if shard not in self._checked:

@@ -180,7 +180,7 @@ class MixedSelection:
     def row_bytes(self) -> int:
         return max(part.row_bytes for part in self._parts)
 
-    left = viewable = viewed = False
+    viewable = viewed = False
 
     def identity(self) -> dict[str, Any]:
         mixture = self._mixture
@@ -217,8 +217,6 @@ def _difference(one: Dataset, other: Dataset, fields: Mapping[str, Field], other
 
 class MixedSource:
     """The rows of a mixture, as `Source` has those of a dataset."""
-
-    paces = None  # one for all of its datasets is not kept
 
     def __init__(self, mixture: Mixture, sources: Sequence[Source], steps: Steps) -> None:
         self._mixture, self._sources, self._steps = mixture, sources, steps

@@ -33,10 +33,6 @@ class Selects(Protocol):
         """The bytes of a row, about."""
 
     @property
-    def left(self) -> bool:
-        """True if most bytes of some column are left where they lie until they are delivered."""
-
-    @property
     def viewable(self) -> bool:
         """True if rows in stored order may be views of the files."""
 
@@ -83,10 +79,6 @@ class Selection:
                 each = column.dtype.itemsize if column.dtype is not None else 1
                 total += min(sum(column.lengths) * each // 2, manifest.bytes // max(1, manifest.rows))
         return total
-
-    @property
-    def left(self) -> bool:
-        return any(self._reads(name).left for name in self._single if name not in self._codes)
 
     def _reads(self, name: str) -> ColumnReader:
         whole = self._dataset.reader_of(range(len(self._manifest.columns)), decimals=self._decimals)
@@ -137,5 +129,4 @@ class Selection:
             ),
             steps=steps,
             block_steps=block_steps,
-            transformed=options.transform is not None,
         )
