@@ -149,13 +149,13 @@ class Dataset(Readable):
         """What the writer counted in a column, over all rows of the version: `nulls`, `null_elements`, and where known
         `count`, `min`, `max`, `mean`, `variance`, `std` (numbers, or for small tensors arrays of the tensor's shape),
         `classes`
-        (a dict from value to count) and `lengths` (least and greatest). The name of an element of a packed column gives
+        (a dict from value to count) and `lengths` (least and greatest). Decimals count as numbers. The name of an element of a packed column gives
         that element's numbers. Raises ColumnError."""
         return statistics(self.manifest, column, self._columns)
 
     def class_counts(self, column: str) -> dict[Any, int]:
-        """How often each value of an integer, boolean, string or binary column comes in these rows, sorted by value,
-        nulls left out. Free where the manifest knows it, else one pass over the column. Raises ColumnError and
+        """How often each value of an integer, boolean, decimal, string or binary column comes in these rows, sorted by
+        value, nulls left out. Free where the manifest knows it, else one pass over the column. Raises ColumnError and
         OptionError.
         """
         return counts(self, column)
@@ -167,7 +167,8 @@ class Dataset(Readable):
 
     def vocabulary(self, column: str) -> tuple[Any, ...]:
         """The distinct values of a string or binary column, sorted: value i has code i with `strings="codes"`. Over all
-        rows of the version, so that all its parts have the same codes. Raises ColumnError, OptionError."""
+        rows of the version, so that all its parts have the same codes. Of a categorical column of Spark ML, such as the
+        output of a `StringIndexer`, its labels: label i is the name of class i. Raises ColumnError, OptionError."""
         return vocabulary(self, column)
 
     def __repr__(self) -> str:
