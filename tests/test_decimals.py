@@ -108,7 +108,7 @@ def test_every_form_has_the_numbers_of_the_decimals(
     assert exact["map"].tolist() == [
         [(key, None if item is None else unscaled(item, scale)) for key, item in row] for row in wanted["map"]
     ]
-    objects = next(iter(dataset.numpy(rows, nulls="mask", decimals="object", columns=list(columns))))
+    objects = next(iter(dataset.numpy(rows, nulls="mask", decimals="object", verify="full", columns=list(columns))))
     for name, values in wanted.items():
         assert objects[name].dtype == object
         assert objects[name].tolist() == values, name

@@ -21,6 +21,9 @@ private[dlcache] object DlcacheErrors {
       "expected" -> expected
     )
 
+  def classNumberInvalid(column: String, value: Double): DlcacheException =
+    error("DLCACHE_CLASS_NUMBER_INVALID")("column" -> column, "value" -> value.toString)
+
   def columnsMismatch(path: String, column: String, reason: String): DlcacheException =
     error("DLCACHE_COLUMNS_MISMATCH")("path" -> path, "column" -> column, "reason" -> reason)
 
@@ -121,9 +124,6 @@ private[dlcache] object DlcacheErrors {
       cause: Option[Throwable] = None
   ): DlcacheException =
     error("DLCACHE_UNSUPPORTED_COLUMN", cause)("column" -> column, "type" -> dataType, "reason" -> reason)
-
-  def classNumberInvalid(column: String, value: Double): DlcacheException =
-    error("DLCACHE_CLASS_NUMBER_INVALID")("column" -> column, "value" -> value.toString)
 
   def valueTooLarge(column: String, value: Double): DlcacheException =
     error("DLCACHE_VALUE_TOO_LARGE")("column" -> column, "value" -> value.toString)
