@@ -40,7 +40,7 @@ def test_decimals_are_what_spark_collects(animals: Any, tmp_path: Path, dtype: A
     for name in ("target", "wide"):
         assert batch[name].dtype == floating
         assert batch[name].tolist() == [float(floating.type(float(row[name]))) for row in rows]
-    assert batch["pair"].dtype == batch["some"].values.dtype == floating
+    assert batch["pair"].values.dtype == batch["some"].values.dtype == floating
     for name in ("pair", "some"):
         wanted = [[float(floating.type(float(item))) for item in row[name]] for row in rows]
         assert [batch[name][at].tolist() for at in range(60)] == wanted
