@@ -129,8 +129,8 @@ def cache(
               under `root` that the plan key names.
     key       your own identity for the rows, in place of the plan key that dlcache computes.
     dtype     what floating-point columns are stored as: "float32" (default), "float64", or None for as they are.
-              A number that float32 would make infinite is an error; whole numbers that it rounds are counted in a
-              warning of Spark's log.
+              A number that float32 would make infinite is an error. Values that it rounds are counted in one line of
+              Spark's log (INFO), whole numbers among them in one warning.
     root      the directory of plan-keyed datasets. Default: the conf spark.datasource.dlcache.root, then $DLCACHE_ROOT,
               then on a local master the user's cache directory.
     ttl       seconds, a timedelta, or a text such as "7d": how long the dataset is a hit and `dlcache gc` keeps it.

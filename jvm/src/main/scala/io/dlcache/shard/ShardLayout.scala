@@ -30,9 +30,9 @@ final private[dlcache] case class ShardLayout private (
     case (path, ColumnStrategy.Packed(_, names, _)) => path.head -> names
   }
 
-  /** For each column of which `dtype` has rounded whole numbers, how many. Of the task that writes. */
-  def rounded: Map[String, Long] =
-    columns.map(column => column.path.mkString(".") -> column.strategy.rounded).filter(_._2 > 0).toMap
+  /** What `dtype` has rounded in each column of which it has rounded any value. Of the task that writes. */
+  def rounded: Map[String, Rounding] =
+    columns.map(column => column.path.mkString(".") -> column.strategy.rounded).filter(_._2.values > 0).toMap
 
   def message: MessageType = ParquetSchema.message(schema)
 }
@@ -79,13 +79,14 @@ sealed private[dlcache] trait ColumnStrategy extends Serializable {
     case other => other
   }
 
-  /** How many whole numbers `dtype` has rounded. */
-  def rounded: Long = this match {
+  /** What `dtype` has rounded. */
+  def rounded: Rounding = this match {
     case Scalar(value) => value.rounded
     case Lists(value, _) => value.rounded
     case Vector(value) => value.rounded
-    case Packed(values, _, _) => values.distinctBy(System.identityHashCode(_)).map(_.rounded).sum
-    case _ => 0L
+    case Packed(values, _, _) =>
+      values.distinctBy(System.identityHashCode(_)).map(_.rounded).foldLeft(Rounding.none)(_ + _)
+    case _ => Rounding.none
   }
 }
 

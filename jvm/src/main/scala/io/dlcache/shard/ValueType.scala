@@ -62,10 +62,10 @@ final private[dlcache] case class ValueType(
     case _ => this
   }
 
-  /** How many whole numbers lost digits since this value was deserialized. */
-  def rounded: Long = copy match {
+  /** What was rounded since this value was deserialized. */
+  def rounded: Rounding = copy match {
     case narrowing: DoubleToFloatCopy => narrowing.rounded
-    case _ => 0L
+    case _ => Rounding.none
   }
 }
 
