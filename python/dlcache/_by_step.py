@@ -15,7 +15,7 @@ from ._errors import OptionError
 from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
 from ._options import LoaderOptions, Shaper
-from ._source import SUPER_BATCH_BYTES, SWEPT_TIMES, VIEWED_BYTES, EpochFiles, Reads, Work, block_rows
+from ._source import SUPER_BATCH_BYTES, VIEWED_BYTES, EpochFiles, Reads, Work, block_rows
 from ._steps import Steps
 from ._transform import Transform, Where
 from ._values import Batch, Batches, Field, Value, alone, one_by_one
@@ -184,14 +184,9 @@ class BatchesByStep:
         """True if batches are views of the files and nothing else: one thread is enough to make them."""
         return self._selection.viewed and not self._resolved.shuffle and self._transform is None
 
-    @property
-    def _super_steps(self) -> int:
-        """Steps gathered at once: it may change while rows are read."""
-        times = SWEPT_TIMES if self._source.sweeps else 1
-        return max(1, min(times * self._least_super_steps, self._steps.count))
-
     @cached_property
-    def _least_super_steps(self) -> int:
+    def _super_steps(self) -> int:
+        """Steps gathered at once."""
         most = VIEWED_BYTES if self._viewed else SUPER_BATCH_BYTES
         return max(1, min(1024, most // max(1, self.batch_size * self._selection.row_bytes), self._steps.count))
 
@@ -200,7 +195,7 @@ class BatchesByStep:
         """What is read, with the locks and maps of this process: a child gets its own after a fork."""
         process = os.getpid()
         if self._process_source is None or self._process_source[0] != process:
-            at_once = self._least_super_steps
+            at_once = self._super_steps
             block_steps = at_once * max(1, block_rows(len(self._read_fields)) // (at_once * self.batch_size))
             self._process_source = (process, self._selection.source(self._resolved, self._steps, block_steps))
         return self._process_source[1]

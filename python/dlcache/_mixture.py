@@ -212,10 +212,6 @@ class MixedSource:
         return self._sources[0].pool
 
     @property
-    def sweeps(self) -> bool:
-        return any(source.sweeps for source in self._sources)
-
-    @property
     def fetches_ahead(self) -> bool:
         return any(source.fetches_ahead for source in self._sources)
 
