@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -449,6 +450,99 @@ def test_dates_and_times_are_nanoseconds_as_petastorms_are(odd: SparkDatasetConv
     assert batch["at"].tolist() == [1_000_000_000] * 6
 
 
+@pytest.mark.parametrize(
+    ("kind", "number", "says"),
+    [
+        (pa.timestamp("us", "UTC"), 253_402_300_799_999_999, "timestamp 9999-12-31T23:59:59.999999"),
+        (pa.timestamp("us"), -9_223_372_036_854_776, "timestamp 1677-09-21T00:12:43.145224"),
+        (pa.date32(), 106_752, "date 2262-04-12"),
+    ],
+)
+def test_times_that_nanoseconds_cannot_hold_are_named(tmp_path: Path, kind: Any, number: int, says: str) -> None:
+    numbers = pa.array([0, number], pa.int32() if kind == pa.date32() else pa.int64())
+    far = make_spark_converter(write(tmp_path, pa.table({"id": [0, 1], "at": numbers.view(kind)})))
+    with far.make_torch_dataloader(num_epochs=1) as loader, pytest.raises(TransformError, match=f"'at' has the {says}"):
+        list(loader)
+    spec = TransformSpec(lambda frame: frame, removed_fields=["at"])
+    with far.make_torch_dataloader(num_epochs=1, transform_spec=spec) as loader:
+        if kind == pa.date32():  # pandas gets `datetime.date`, which holds it
+            assert len(list(loader)) == 1
+        else:
+            with pytest.raises(TransformError, match=f"'at' has the {says}"):
+                list(loader)
+    if kind == pa.date32():
+        spec = TransformSpec(lambda frame: frame)
+        with (
+            far.make_torch_dataloader(num_epochs=1, transform_spec=spec) as loader,
+            pytest.raises(TransformError, match="'at' has the time 2262-04-12"),
+        ):
+            list(loader)
+    assert far.dataset.gather([1], ["at"])["at"].tolist() == [number]
+
+
+def test_the_last_times_that_nanoseconds_hold_are_delivered(tmp_path: Path) -> None:
+    times = pa.array([-9_223_372_036_854_775, 9_223_372_036_854_775]).view(pa.timestamp("us", "UTC"))
+    days = pa.array([-106_751, 106_751], pa.int32()).view(pa.date32())
+    made = make_spark_converter(write(tmp_path, pa.table({"id": [0, 1], "at": times, "day": days})))
+    wanted = [-9_223_372_036_854_775_000, 9_223_372_036_854_775_000]
+    for spec in (None, TransformSpec(lambda frame: frame)):
+        with made.make_torch_dataloader(num_epochs=1, transform_spec=spec, shuffle_row_groups=False) as loader:
+            batch = next(iter(loader))
+        assert batch["at"].tolist() == wanted
+        assert batch["day"].tolist() == [-106_751 * 86_400_000_000_000, 106_751 * 86_400_000_000_000]
+
+
+def test_booleans_are_uint8_in_pytorch_as_petastorms_are(tmp_path: Path) -> None:
+    flags = pa.array([[True], [False, True]], pa.list_(pa.bool_()))
+    made = make_spark_converter(write(tmp_path, pa.table({"flag": [True, False], "flags": flags})))
+    with made.make_torch_dataloader(num_epochs=1, shuffle_row_groups=False) as loader:
+        batch = next(iter(loader))
+    assert batch["flag"].dtype == batch["flags"].dtype == torch.uint8
+    assert (1 - batch["flag"]).tolist() == [0, 1]
+    spec = TransformSpec(
+        lambda frame: frame.assign(n=np.uint16(65535), m=np.uint32(1 << 31)),
+        [("n", np.uint16, ()), ("m", np.uint32, ())],
+        selected_fields=["n", "m"],
+    )
+    with made.make_torch_dataloader(num_epochs=1, transform_spec=spec) as loader:
+        batch = next(iter(loader))
+    assert (batch["n"].dtype, batch["n"][0].item()) == (torch.int32, 65535)
+    assert (batch["m"].dtype, batch["m"][0].item()) == (torch.int64, 1 << 31)
+
+
+def test_decimals_are_numbers_and_objects_in_pandas(tmp_path: Path) -> None:
+    rows = [Decimal("1.0"), Decimal("0.1"), None]
+    table = pa.table(
+        {
+            "label": pa.array(rows[:2] * 2, pa.decimal128(2, 1)),
+            "wide": pa.array([*rows, rows[0]], pa.decimal128(30, 1)),
+            "list": pa.array([[Decimal("0.1")] * 2] * 4, pa.list_(pa.decimal128(30, 1))),
+        }
+    )
+    made = make_spark_converter(write(tmp_path, table, options={"dtype": "float32"}))
+    with made.make_torch_dataloader(num_epochs=1, shuffle_row_groups=False) as loader:
+        batch = next(iter(loader))
+    assert {value.dtype for value in batch.values()} == {torch.float32}
+    assert batch["label"].tolist()[:2] == [1.0, float(np.float32(0.1))]
+    assert batch["wide"].isnan().tolist() == [False, False, True, False]
+    seen: list[Any] = []
+
+    def fill(frame: Any) -> Any:
+        seen.append(frame.copy())
+        frame["wide"] = frame["wide"].map(lambda value: Decimal("7.5") if value is None else value)
+        return frame
+
+    spec = TransformSpec(fill, [("list", np.float64, (2,))])
+    with made.make_torch_dataloader(num_epochs=1, shuffle_row_groups=False, transform_spec=spec) as loader:
+        batch = next(iter(loader))
+    assert seen[-1]["label"].tolist() == rows[:2] * 2
+    assert seen[-1]["wide"].tolist() == [*rows, rows[0]]
+    assert batch["label"].dtype == torch.float32
+    assert batch["wide"].tolist() == [1.0, float(np.float32(0.1)), 7.5, 1.0]
+    assert batch["list"].dtype == torch.float64
+    assert batch["list"].tolist() == [[0.1, 0.1]] * 4
+
+
 def image(frame: Any) -> Any:
     frame["image"] = [np.full((2, 3), float(row)) for row in frame["id"]]
     return frame.drop(columns=["features"])
@@ -470,7 +564,9 @@ def test_edited_fields_are_converted_and_come_last(made: SparkDatasetConverter) 
     ("func", "edit_fields", "says"),
     [
         (image, [("image", np.float32, (3, 2), False)], r"shape \(2, 3\)"),
-        (lambda frame: frame.assign(label=frame["label"] + 0.5), None, "no int32"),
+        (lambda frame: frame.assign(label=frame["label"] + 0.5), None, r"\.5, which is no int32"),
+        (lambda frame: frame.assign(label=[Decimal("0.5")] * len(frame)), None, r"0\.5, which is no int32"),
+        (lambda frame: frame.assign(label=1e300), [("label", np.float32, ())], r"1e\+300, which is no float32"),
         (lambda frame: frame.assign(extra=1), None, "extra.*edit_fields"),
         (lambda frame: frame.drop(columns="label"), None, "no field 'label'"),
         (lambda frame: frame["label"], None, "DataFrame"),

@@ -69,6 +69,30 @@ def test_rows_in_order_are_turned_over(columns: int, seed: int, start: int, rows
         assert np.array_equal(out, values[chosen, start : start + rows].T)
 
 
+def test_a_stack_takes_no_name_that_the_batch_has(tmp_path: Path) -> None:
+    rows = pa.table({"a": pa.array([1.0, None]), "b": [1.0, 2.0], "c": [3.0, 4.0]})
+    loaded = dlcache.load(write(tmp_path, rows))
+    with pytest.raises(OptionError, match="'a_mask', the mask of a column"):
+        loaded.numpy(nulls="mask", stack={"a_mask": ["b", "c"]})
+    assert "a_mask" in loaded.numpy(nulls={"a": 0.0}, stack={"a_mask": ["b", "c"]}).batch_at(0)
+    with pytest.raises(OptionError, match="there is a column 'a' beside"):
+        loaded.numpy(nulls={"a": 0.0}, stack={"a": ["b", "c"]})
+    with pytest.raises(ColumnError, match="sample_weight"):
+        loaded.numpy(nulls={"a": 0.0}, stack={"sample_weight": ["b", "c"]}, remainder="mask")
+    with pytest.raises(OptionError, match="1 is not the name of a stack"):
+        loaded.numpy(nulls={"a": 0.0}, stack={1: ["b", "c"]})  # type: ignore[dict-item]
+
+
+def test_masks_of_fields_of_structs_take_no_name_of_others(tmp_path: Path) -> None:
+    kind = pa.struct([("x", pa.float64()), ("x_mask", pa.bool_())])
+    rows = pa.table({"s": pa.array([{"x": 1.0, "x_mask": True}, {"x": None, "x_mask": True}, None], kind)})
+    loaded = dlcache.load(write(tmp_path, rows))
+    with pytest.raises(OptionError, match=r"s\.x_mask, and there is a column"):
+        loaded.numpy(nulls="mask")
+    masked = loaded.numpy(3, nulls="mask", columns=["s.x"]).batch_at(0)
+    assert masked["s.x_mask"].tolist() == [True, False, False]
+
+
 def test_what_cannot_be_turned_over_is_said() -> None:
     memory = Memory(3, [[300]], "float32", "float32", 1)
     unaligned = ChunkTable(np.array([0]), np.array([66]), np.array([1200]), np.array([-1]))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._chunks import ChunkTable
+from ._decimals import numbers
 from ._decode import Decoder
 from ._gathered import Gathered, concatenate_gathered, take_gathered
 from ._indexed import RawRagged, RawStrings
@@ -62,6 +63,8 @@ def column_reader(manifest: Manifest, number: int, decoder: Decoder) -> ColumnRe
         return _Decoded(column, number, decoder)
     if column.storage in ("string", "binary"):
         return RawStrings(column, table, manifest)
+    if column.stored_dtype is None:
+        return _Decoded(column, number, decoder)
     if column.stored_dtype == "bit":
         return _Decoded(column, number, decoder) if column.storage == "ragged" else _RawBits(column, table)
     if column.storage == "ragged":
@@ -94,7 +97,7 @@ class _RawFixed:
 
     def __init__(self, column: Column, table: ChunkTable) -> None:
         assert column.dtype is not None and column.stored_dtype is not None
-        self._table = table
+        self._column, self._table = column, table
         self._stored = np.dtype(column.stored_dtype).newbyteorder("<")
         self._dtype, self._tail = column.dtype, column.shape or ()
         self._width = column.elements * self._stored.itemsize
@@ -131,7 +134,7 @@ class _RawFixed:
 
     def _gathered(self, taken: npt.NDArray[Any], rows: int) -> Gathered:
         if self._dtype != self._stored:
-            taken = taken.astype(self._dtype)
+            taken = numbers(taken, self._column)
         return Gathered(taken.reshape(rows, *self._tail))
 
     @property
@@ -142,7 +145,7 @@ class _RawFixed:
         first, width = int(self._table.offset[at.group]), self._width
         part = file[first + at.start * width : first + at.stop * width].view(self._stored)
         if self._dtype != self._stored:
-            part = part.astype(self._dtype)
+            part = numbers(part, self._column)
         return part.reshape(at.stop - at.start, *self._tail)
 
     def _items(self, mapped: Mapped, groups: RowGroups) -> _Items:

@@ -198,6 +198,7 @@ class LoaderChoices:
             output=output,
             transform=read.transform,
             nulls=read.nulls,
+            decimals=read.decimals,
             threads=threads,
         )
 

@@ -6,12 +6,13 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from ._converter_reader import Reader
 from ._dataset import Dataset
 from ._options import LoaderOptions
-from ._values import Batch, Batches, as_array, as_arrays, one_by_one
+from ._values import Batch, Batches, Ragged, Value, as_array, as_arrays, one_by_one
 from .torch import TorchLoader
 
 
@@ -26,6 +27,11 @@ class ConverterLoader(TorchLoader):
         iteration = super().__iter__()
         self._running.add(iteration)
         return iteration
+
+    def convert_all(self, batches: Batches) -> Mapping[str, Sequence[Any]]:
+        return super().convert_all(
+            {name: [_as_petastorm(value) for value in values] for name, values in batches.items()}
+        )
 
     def close(self) -> None:
         """End the iterations that go on, and the threads that read ahead for them."""
@@ -81,7 +87,22 @@ class BatchedDataLoader(ConverterLoader):
         make = self._transform_fn
         if make is None or make is torch.as_tensor:
             return super().convert_all(batches)
-        return {name: [make(as_array(name, value)) for value in values] for name, values in batches.items()}
+        return {
+            name: [make(as_array(name, _as_petastorm(value))) for value in values] for name, values in batches.items()
+        }
+
+
+_AS_PETASTORM = {np.dtype(bool): np.uint8, np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
+"""The dtypes that Petastorm has in PyTorch for others, which hold the same values."""
+
+
+def _as_petastorm(value: Value) -> Value:
+    if isinstance(value, np.ndarray):
+        kind = _AS_PETASTORM.get(value.dtype)
+        return value if kind is None else value.astype(kind)
+    if isinstance(value, Ragged) and value.values.dtype in _AS_PETASTORM:
+        return Ragged(value.values.astype(_AS_PETASTORM[value.values.dtype]), value.offsets)
+    return value
 
 
 def _rows(batch: Batch) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ._checks import Verify, checked_verify
 from ._classes import balanced, counts, vocabulary
+from ._decimals import delivering
 from ._errors import ManifestError, OptionError
 from ._explain import Explanation, explain_dataset
 from ._fields import NullPolicy, Nulls, field_of, select
@@ -21,7 +22,7 @@ from ._files import Files
 from ._filter import Condition, expression, matching
 from ._html import dataset_html
 from ._lifecycle import SESSIONS, DatasetReport, delete, delete_at_exit
-from ._manifest import Manifest, parse
+from ._manifest import Decimals, Manifest, parse
 from ._memory import BufferPool
 from ._mirror import MirrorOptions
 from ._options import LoaderOptions
@@ -91,11 +92,11 @@ class Dataset(Readable):
         verify: Verify = "open",
     ) -> None:
         self.store = store
-        self.manifest = manifest
+        self.manifest = delivering(manifest, "float")
         self.rows = rows if rows is not None else Rows(0, manifest.rows)
         self._columns = tuple(columns) if columns is not None else tuple(column.name for column in manifest.columns)
         self.level = checked_verify(verify)
-        self._readers = ShardReaders(store, manifest)
+        self._readers = ShardReaders(store, self.manifest)
         self._lease = ReaderLease(store, manifest.version)
         weakref.finalize(self, self._lease.close)
         self._at_exit: Callable[[], None] | None = None
@@ -148,13 +149,13 @@ class Dataset(Readable):
         """What the writer counted in a column, over all rows of the version: `nulls`, `null_elements`, and where known
         `count`, `min`, `max`, `mean`, `variance`, `std` (numbers, or for small tensors arrays of the tensor's shape),
         `classes`
-        (a dict from value to count) and `lengths` (least and greatest). The name of an element of a packed column gives
+        (a dict from value to count) and `lengths` (least and greatest). Decimals count as numbers. The name of an element of a packed column gives
         that element's numbers. Raises ColumnError."""
         return statistics(self.manifest, column, self._columns)
 
     def class_counts(self, column: str) -> dict[Any, int]:
-        """How often each value of an integer, boolean, string or binary column comes in these rows, sorted by value,
-        nulls left out. Free where the manifest knows it, else one pass over the column. Raises ColumnError and
+        """How often each value of an integer, boolean, decimal, string or binary column comes in these rows, sorted by
+        value, nulls left out. Free where the manifest knows it, else one pass over the column. Raises ColumnError and
         OptionError.
         """
         return counts(self, column)
@@ -166,7 +167,8 @@ class Dataset(Readable):
 
     def vocabulary(self, column: str) -> tuple[Any, ...]:
         """The distinct values of a string or binary column, sorted: value i has code i with `strings="codes"`. Over all
-        rows of the version, so that all its parts have the same codes. Raises ColumnError, OptionError."""
+        rows of the version, so that all its parts have the same codes. Of a categorical column of Spark ML, such as the
+        output of a `StringIndexer`, its labels: label i is the name of class i. Raises ColumnError, OptionError."""
         return vocabulary(self, column)
 
     def __repr__(self) -> str:
@@ -328,24 +330,33 @@ class Dataset(Readable):
         """The reader of its shards: one for a process, shared by the dataset's parts and loaders."""
         return self.reader_of(range(len(self.manifest.columns)))
 
-    def reader_of(self, columns: Collection[int], verify: Verify | None = None) -> ShardReader:
+    def reader_of(
+        self, columns: Collection[int], verify: Verify | None = None, decimals: Decimals = "float"
+    ) -> ShardReader:
         """The reader for these columns (their numbers), which checks so much of each shard. It is `reader`, unless that
-        checks more or less, or the shards are remote and have so much else in them that one fetches only these columns:
-        not to be checked in full."""
-        return self._readers.of(columns, self.level if verify is None else verify)
+        checks more or less, delivers decimals otherwise, or the shards are remote and have so much else in them that
+        one fetches only these columns: not to be checked in full."""
+        return self._readers.of(columns, self.level if verify is None else verify, decimals)
 
     def gather(
-        self, positions: Sequence[int] | Int64s, columns: Sequence[str] | None = None, *, nulls: Nulls = "error"
+        self,
+        positions: Sequence[int] | Int64s,
+        columns: Sequence[str] | None = None,
+        *,
+        nulls: Nulls = "error",
+        decimals: Decimals = "float",
     ) -> dict[str, Any]:
-        """Rows by their positions (0 .. len-1, in any order, also repeated): arrays, `Ragged` and `Strings`."""
+        """Rows by their positions (0 .. len-1, in any order, also repeated): arrays, `Ragged` and `Strings`.
+        `nulls` and `decimals` as in `numpy`."""
         self.hold()
         names = select(self.manifest, columns, self._columns)
-        policy = NullPolicy([self.manifest.column(name) for name in names], nulls)
+        manifest = delivering(self.manifest, decimals)
+        policy = NullPolicy([manifest.column(name) for name in names], nulls)
         at = np.asarray(positions, np.int64).reshape(-1)
         if len(at) and not (int(at.min()) >= 0 and int(at.max()) < len(self)):
             raise OptionError(f"positions must be in 0 .. {len(self) - 1}; got {int(at.min())} .. {int(at.max())}")
         numbers = [self.manifest.index(name) for name in names]
-        reader, pool = self.reader_of(numbers), BufferPool(0)
+        reader, pool = self.reader_of(numbers, decimals=decimals), BufferPool(0)
         gathered = reader.gather(reader.locate(self.rows.at(at)), numbers, pool)
         out: dict[str, Value] = {}
         for number, name in zip(numbers, names, strict=True):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._chunks import ChunkTable
+from ._decimals import numbers
 from ._errors import ShardError
 from ._gathered import Gathered
 from ._manifest import STORED_WIDTH, Column, Manifest
@@ -116,7 +117,7 @@ class RawRagged(_Indexed):
         out = pool.take(int(offsets[-1]) * width)
         copy_spans(address, lengths * width, out, offsets[:-1] * width)
         values = out.view(self._stored)
-        return Gathered(Ragged(values if self._dtype == self._stored else values.astype(self._dtype), offsets))
+        return Gathered(Ragged(values if self._dtype == self._stored else numbers(values, self._column), offsets))
 
     @property
     def viewable(self) -> bool:
@@ -126,7 +127,7 @@ class RawRagged(_Indexed):
         chunk, bounds = self._view_spans(at, file)
         values = chunk[bounds[0] * self._width : bounds[-1] * self._width].view(self._stored)
         if self._dtype != self._stored:
-            values = values.astype(self._dtype)
+            values = numbers(values, self._column)
         return Ragged(values, bounds - bounds[0])
 
 

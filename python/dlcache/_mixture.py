@@ -75,6 +75,8 @@ class Mixture(Readable):
                     f"{first.path} and {dataset.path} cannot be mixed: only one of them has column "
                     f"{sorted(differ)[0]!r}; give the columns of both, with select([...])"
                 )
+            for name in first.columns:
+                _check_labels(name, first, dataset)
 
     @property
     def path(self) -> str:
@@ -130,6 +132,20 @@ class Mixture(Readable):
             for dataset, quota in zip(self.datasets, self.pattern.quotas.tolist(), strict=True)
         )
         return f"Mixture({parts}; {len(self):,} rows, stop={self.stop!r})"
+
+
+def _check_labels(name: str, one: Dataset, other: Dataset) -> None:
+    """Raises ColumnError if the same class number stands for two classes."""
+    mine, its = (dataset.manifest.column(name).labels for dataset in (one, other))
+    if mine is not None and its is not None and mine != its:
+        raise ColumnError(
+            f"{one.path} and {other.path} cannot be mixed: column {name!r} has class numbers of other labels "
+            f"({_few(mine)} and {_few(its)}); index both with one StringIndexerModel, or leave the column out"
+        )
+
+
+def _few(labels: Sequence[str]) -> str:
+    return ", ".join(map(repr, labels[:3])) + (", ..." if len(labels) > 3 else "")
 
 
 class _Leases:

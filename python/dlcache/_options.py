@@ -12,6 +12,7 @@ from ._checks import Verify
 from ._classes import StringsAs
 from ._errors import OptionError, unknown_column
 from ._fields import WEIGHT, Nulls
+from ._manifest import Decimals
 from ._ranks import agree, ranks_of_environment, ranks_of_frameworks
 from ._steps import REMAINDERS, Remainder
 from ._transform import TransformSpec, as_spec
@@ -39,6 +40,7 @@ class LoaderOptions:
     transform: TransformSpec | Callable[[Any], Any] | None = None
     nulls: Nulls = "error"
     strings: StringsAs | None = None
+    decimals: Decimals = "float"
     shuffle_window: int | None = None
     threads: int | None = None
     prefetch: int = PREFETCH_BYTES

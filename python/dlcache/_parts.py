@@ -58,7 +58,7 @@ def _keys(dataset: Dataset, by: str) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """A 64-bit number for each row, equal where the column is."""
     if by not in dataset.columns:
         raise unknown_column(by, dataset.columns, "by: the dataset")
-    value: Value = dataset.gather(np.arange(len(dataset), dtype=np.int64), [by])[by]
+    value: Value = dataset.gather(np.arange(len(dataset), dtype=np.int64), [by], decimals="unscaled")[by]
     if isinstance(value, Strings):
         return _hashed(value)
     if isinstance(value, Ragged) or value.ndim != 1 or value.dtype.kind not in "biu":

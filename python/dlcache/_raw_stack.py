@@ -32,7 +32,7 @@ class RawStack:
         return (
             stored is not None
             and stored != "bit"
-            and all(column.stored_dtype == stored for column in columns)
+            and all(column.stored_dtype == stored and not column.divides for column in columns)
             and all(table.all_raw and len(table.offset) for table in tables)
             and not any((table.offset % np.dtype(stored).itemsize).any() for table in tables)
         )

@@ -10,6 +10,7 @@ from ._checks import Verify
 from ._classes import StringsAs
 from ._fields import Nulls
 from ._loader import NumpyLoader
+from ._manifest import Decimals
 from ._options import PREFETCH_BYTES, LoaderOptions, Output
 from ._selection import Selects
 from ._steps import Remainder, Steps
@@ -69,6 +70,7 @@ class Readable(ABC):
         transform: TransformSpec | Callable[[Any], Any] | None = None,
         nulls: Nulls = "error",
         strings: StringsAs | None = None,
+        decimals: Decimals = "float",
         shuffle_window: int | None = None,
         threads: int | None = None,
         prefetch: int = PREFETCH_BYTES,
@@ -90,6 +92,9 @@ class Readable(ABC):
         dicts of arrays. nulls: `error`, a dict of fill values, or `mask` (adds `<column>_mask`, True where there is a
         value). strings: `codes` delivers strings as int64 positions in `dataset.vocabulary(column)`, -1 for nulls; a
         dict does so for some columns, with "codes" or a vocabulary of your own (-1 for what is not in it).
+        decimals: `float` delivers decimals as numbers of the dataset's `dtype` (float64 if it was written with
+        `dtype=None`), `unscaled` as exact integers, the number times 10^scale (`schema` has the scale), `object` as
+        `decimal.Decimal` objects.
         shuffle_window: mix rows only within windows of about so many rows, which come from whole row groups.
         threads: that gather; min(4, cores) by default, 0 for none. They rest where the consumer's own thread is faster
         without them. prefetch: bytes that may be read ahead.
@@ -98,9 +103,8 @@ class Readable(ABC):
         default. progress: show a tqdm bar over the batches.
 
         Booleans, integers and floats keep their dtypes. Dates are int32 days since 1970-01-01, timestamps int64
-        microseconds since 1970-01-01 UTC, decimals of at most 18 digits their unscaled integers (`schema` has the
-        scale), larger ones `decimal.Decimal` objects. Strings are arrays of `str`, binary values of `bytes`, arrays
-        of different lengths `Ragged`, all else Python objects.
+        microseconds since 1970-01-01 UTC. Strings are arrays of `str`, binary values of `bytes`, arrays of different
+        lengths `Ragged`, all else Python objects.
 
         Raises OptionError, ColumnError and NullValueError at once, ShardError and TransformError while iterating.
         """
@@ -120,6 +124,7 @@ class Readable(ABC):
                 transform=transform,
                 nulls=nulls,
                 strings=strings,
+                decimals=decimals,
                 shuffle_window=shuffle_window,
                 threads=threads,
                 prefetch=prefetch,

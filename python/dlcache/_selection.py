@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ._checks import checked_verify
 from ._classes import Codes, codes_of
 from ._columns import ColumnReader
+from ._decimals import delivering
 from ._fields import NullPolicy, select
 from ._options import LoaderOptions, Resolved
 from ._order import Orders
@@ -53,7 +54,9 @@ class Selection:
         self._dataset = dataset
         self._verify = dataset.level if options.verify is None else checked_verify(options.verify)
         self._names = select(dataset.manifest, options.columns, dataset.columns)
-        columns = [dataset.manifest.column(name) for name in self._names]
+        self._decimals = options.decimals
+        self._manifest = delivering(dataset.manifest, options.decimals)
+        columns = [self._manifest.column(name) for name in self._names]
         self._nulls = NullPolicy(columns, options.nulls)
         by_name = {column.name: column for column in columns}
         self._stacks = stacks_of(options.stack, by_name, options.nulls == "mask")
@@ -66,7 +69,7 @@ class Selection:
 
     @cached_property
     def row_bytes(self) -> int:
-        manifest = self._dataset.manifest
+        manifest = self._manifest
         total = 0
         for name in self._names:
             column = manifest.column(name)
@@ -78,7 +81,8 @@ class Selection:
         return total
 
     def _reads(self, name: str) -> ColumnReader:
-        return self._dataset.reader.column(self._dataset.manifest.index(name))
+        whole = self._dataset.reader_of(range(len(self._manifest.columns)), decimals=self._decimals)
+        return whole.column(self._manifest.index(name))
 
     @property
     def viewable(self) -> bool:
@@ -107,7 +111,9 @@ class Selection:
         if options.shuffle_window is not None:
             blocks = dataset.rows.block_starts(dataset.manifest.shards.block_starts(0, len(dataset.manifest.shards)))
         return Source(
-            reader=dataset.reader_of([dataset.manifest.index(name) for name in self._names], self._verify),
+            reader=dataset.reader_of(
+                [dataset.manifest.index(name) for name in self._names], self._verify, self._decimals
+            ),
             columns=tuple(dataset.manifest.index(name) for name in self._single),
             names=self._single,
             stacks=self._stacks,

@@ -23,6 +23,7 @@ from ._dataset import Dataset
 from ._errors import ColumnError, OptionError, StateError, unknown_column
 from ._fields import Nulls
 from ._loader import BatchLoader, placed_again
+from ._manifest import Decimals
 from ._options import LoaderOptions, Output
 from ._readable import Readable
 from ._source import Work
@@ -230,10 +231,18 @@ class TorchDataset(MapStyle[Any]):
         output: Output = "dict",
         transform: TransformSpec | Callable[[Any], Any] | None = None,
         nulls: Nulls = "error",
+        decimals: Decimals = "float",
         pad_to: PadTo = None,
     ) -> None:
         options = LoaderOptions(
-            rank=0, world_size=1, columns=columns, output=output, transform=transform, nulls=nulls, threads=0
+            rank=0,
+            world_size=1,
+            columns=columns,
+            output=output,
+            transform=transform,
+            nulls=nulls,
+            decimals=decimals,
+            threads=0,
         )
         self.loader = TorchLoader(dataset, options, pad_to)
 

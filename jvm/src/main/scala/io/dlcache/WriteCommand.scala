@@ -13,7 +13,7 @@ import io.dlcache.error.{DlcacheErrors, DlcacheException}
 import io.dlcache.key.PlanKey
 import io.dlcache.lifecycle.{DeletionRecord, LeaseKeeper, SessionDatasets}
 import io.dlcache.manifest.{DatasetFiles, DatasetStore, Manifest, PlanKeyEntry}
-import io.dlcache.shard.{ShardLayout, ShardOptions}
+import io.dlcache.shard.{ClassNumbers, ShardLayout, ShardOptions}
 import io.dlcache.spark.{PlanLeaf, Sessions}
 import io.dlcache.write._
 import org.apache.hadoop.fs.Path
@@ -77,8 +77,11 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     path.getFileSystem(hadoopConf).makeQualified(path)
   }
 
-  private def layoutOf(rows: DataFrame): ShardLayout =
-    ShardLayout.of(rows.schema, conf.dtype, Sessions.isCaseSensitive(session), conf.packs)
+  /** @param appended the dataset that the rows are appended to: its columns of class numbers stay these */
+  private def layoutOf(rows: DataFrame, appended: Option[Manifest] = None): ShardLayout = {
+    val classes = appended.map(there => ClassNumbers.of(there.schema).keySet)
+    ShardLayout.of(rows.schema, conf.dtype, Sessions.isCaseSensitive(session), conf.packs, classes)
+  }
 
   /** The dataset that is written to. */
   final private class Target(val path: Path, planKey: PlanKey) {
@@ -148,8 +151,9 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
         lease: LeaseKeeper#HeldLease
     ): Option[Result] = {
       val rows = aligned(current)
-      val layout = layoutOf(rows)
-      current.filter(_ => decide(current) == WriteDecision.Append).foreach(requireFit(_, layout))
+      val appended = current.filter(_ => decide(current) == WriteDecision.Append)
+      val layout = layoutOf(rows, appended)
+      appended.foreach(requireFit(_, layout))
       val explanation = planKey.explanation
       requireUnchanged()
       val shards = write(rows, layout, job)

@@ -21,6 +21,9 @@ private[dlcache] object DlcacheErrors {
       "expected" -> expected
     )
 
+  def classNumberInvalid(column: String, value: Double): DlcacheException =
+    error("DLCACHE_CLASS_NUMBER_INVALID")("column" -> column, "value" -> value.toString)
+
   def columnsMismatch(path: String, column: String, reason: String): DlcacheException =
     error("DLCACHE_COLUMNS_MISMATCH")("path" -> path, "column" -> column, "reason" -> reason)
 

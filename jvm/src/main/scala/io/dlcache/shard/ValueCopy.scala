@@ -145,6 +145,40 @@ private[shard] object DoubleToFloatCopy {
   private val MaxExact = (1 << 24).toDouble
 }
 
+/** Class numbers, which Spark ML has in floating point columns, as integers. A value that is none is an error.
+  *
+  * @param column for messages
+  */
+final private[shard] case class ClassNumberCopy(column: String, isFloat: Boolean) extends ValueCopy(8) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit = {
+    val value = if (isFloat) from.getFloat(ordinal).toDouble else from.getDouble(ordinal)
+    Platform.putLong(to, BYTE_ARRAY_OFFSET + at, number(value))
+  }
+
+  override def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit = {
+    var i = 0
+    while (i < count) {
+      val value =
+        if (isFloat) Platform.getFloat(base, offset + 4L * i).toDouble else Platform.getDouble(base, offset + 8L * i)
+      Platform.putLong(to, BYTE_ARRAY_OFFSET + at + 8L * i, number(value))
+      i += 1
+    }
+  }
+
+  private def number(value: Double): Long = {
+    val whole = value.toLong
+    if (whole.toDouble != value || Math.abs(value) > ClassNumberCopy.MaxExact)
+      throw DlcacheErrors.classNumberInvalid(column, value)
+    whole
+  }
+}
+
+private[shard] object ClassNumberCopy {
+
+  /** Up to here a double holds every whole number. */
+  private val MaxExact = (1L << 53).toDouble
+}
+
 private[shard] case object FloatToDoubleCopy extends ValueCopy(8) {
   override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
     Platform.putDouble(to, BYTE_ARRAY_OFFSET + at, from.getFloat(ordinal).toDouble)
