@@ -31,7 +31,7 @@ def stacks_of(
     taken: set[str] = set()
     stacks = []
     for name, members in stack.items():
-        if isinstance(members, str) or not members:
+        if isinstance(members, str) or not isinstance(members, Sequence) or not members:
             raise OptionError(f"stack: {name!r} must be a list of at least one column, not {members!r}")
         for member in members:
             if member not in columns:
