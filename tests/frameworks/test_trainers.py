@@ -129,6 +129,7 @@ def test_accelerate_in_two_processes(dataset: dlcache.Dataset) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    address["PYTHONPATH"] = os.pathsep.join(sys.path)
     script = Path(__file__).with_name("_accelerate_script.py")
     ranks = [
         subprocess.Popen(
