@@ -14,7 +14,8 @@ from ._apply import Runner
 from ._errors import OptionError
 from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
-from ._options import LoaderOptions, Shaper
+from ._options import LoaderOptions, Resolved, Shaper, is_integer
+from ._ranks import Place, check_same, found_now
 from ._source import SUPER_BATCH_BYTES, VIEWED_BYTES, EpochFiles, Reads, Work, block_rows
 from ._steps import Steps
 from ._transform import Transform, Where
@@ -28,16 +29,18 @@ class BatchesByStep:
     """The batches of one rank: a function of epoch and step. It has no state but what it remembers to be faster.
 
     An adapter overrides `convert_all`, which makes of batches' NumPy arrays, `Ragged` and `Strings` what its framework
-    takes; `output` is applied after it. `options`: those of `Dataset.numpy`.
+    takes; `output` is applied after it. `options`: those of `Dataset.numpy`. A rank that they do not give is looked for
+    when something first depends on it, and checked at each iteration: a process group may be initialized after the
+    loader was made.
     """
 
     def __init__(self, dataset: Readable, options: LoaderOptions) -> None:
         self.dataset = dataset
         self.options = options
-        self._resolved = resolved = options.resolve()
-        every_row = resolved.changes_rows and resolved.world_size == 1
-        remainder = "exact" if every_row else resolved.remainder
-        self._steps = Steps(len(dataset), resolved.batch_size, resolved.rank, resolved.world_size, remainder)
+        self._resolved = resolved = options.resolve(options.place())
+        self._place: Place | None = None
+        self._pinned: Steps | None = None
+        _ = self._steps_of(resolved)
         self._selection = dataset.selection(options)
         fields = dict(self._selection.fields)
         if resolved.remainder == "mask":
@@ -48,6 +51,32 @@ class BatchesByStep:
         self._process_source: tuple[int, Reads] | None = None
         if self._transform is None or resolved.transform is None or resolved.transform.edit_fields is not None:
             _ = self._shaper
+
+    # Its rank
+
+    def _steps_of(self, resolved: Resolved) -> Steps:
+        every_row = resolved.changes_rows and resolved.world_size == 1
+        remainder = "exact" if every_row else resolved.remainder
+        return Steps(len(self.dataset), resolved.batch_size, resolved.rank, resolved.world_size, remainder)
+
+    @property
+    def _steps(self) -> Steps:
+        if self._pinned is None:
+            self._place = self._place or self.options.place()
+            self._resolved = self.options.resolve(self._place)
+            self._pinned = self._steps_of(self._resolved)
+        return self._pinned
+
+    def check_place(self) -> None:
+        """Raises OptionError if the rank of this process is another now than the one that this loader works with."""
+        steps = self._steps
+        if not self.options.fixed:
+            check_same((steps.rank, steps.world_size), found_now())
+
+    @property
+    def resolved(self) -> Resolved:
+        """The options with their defaults filled in."""
+        return self._resolved
 
     # What it yields
 
@@ -60,13 +89,16 @@ class BatchesByStep:
     def element_spec(self) -> dict[str, Field]:
         """The fields of a batch by name, after the transform. The first size is the batch's: None if the last batch
         can be shorter. If the transform declares nothing, it is called once, on the first rows."""
-        fields = self._read_fields
-        if self._transform is not None:
-            fields = self._transform.fields(self._sample)
+        fields = self._all_fields
         short = self._steps.remainder == "exact" and self._steps.rows % self._steps.batch_size
         if self._resolved.changes_rows:
             short = self._resolved.remainder != "drop"
         return {name: field.with_rows(None if short else self.batch_size) for name, field in fields.items()}
+
+    @property
+    def _all_fields(self) -> Mapping[str, Field]:
+        """The fields of a batch after the transform, for batches of any size."""
+        return self._read_fields if self._transform is None else self._transform.fields(self._sample)
 
     def _sample(self, rows: int) -> Batch:
         if not len(self.dataset):
@@ -77,7 +109,7 @@ class BatchesByStep:
 
     @cached_property
     def _shaper(self) -> Shaper:
-        return Shaper(self.options.output, tuple(self.element_spec))
+        return Shaper(self.options.output, tuple(self._all_fields))
 
     def convert_all(self, batches: Batches) -> Mapping[str, Sequence[Any]]:
         """Batches as the framework takes them; threads may call it."""
@@ -98,7 +130,7 @@ class BatchesByStep:
     @property
     def batch_size(self) -> int:
         """Rows of a batch of this rank."""
-        return self._steps.batch_size
+        return self._resolved.batch_size
 
     @property
     def steps(self) -> Steps:
@@ -161,6 +193,9 @@ class BatchesByStep:
         return self._super_steps
 
     def _work(self, step: int, steps: int, epoch: int) -> Work:
+        for name, value in (("step", step), ("steps", steps), ("epoch", epoch)):
+            if not is_integer(value, -(1 << 62)):
+                raise OptionError(f"{name} must be an integer, not {value!r}")
         if not (step >= 0 and steps >= 1 and step + steps <= self._steps.count and epoch >= 0):
             raise OptionError(
                 f"steps {step} .. {step + steps - 1} of epoch {epoch} do not exist; an epoch has {self._steps.count}"
@@ -187,7 +222,7 @@ class BatchesByStep:
     @cached_property
     def _super_steps(self) -> int:
         """Steps gathered at once."""
-        most = VIEWED_BYTES if self._viewed else SUPER_BATCH_BYTES
+        most = VIEWED_BYTES if self._viewed else min(SUPER_BATCH_BYTES, self._resolved.prefetch)
         return max(1, min(1024, most // max(1, self.batch_size * self._selection.row_bytes), self._steps.count))
 
     @property

@@ -64,6 +64,8 @@ def load(
 
     Raises NotADatasetError, ManifestError, StorageError, and OptionError for arguments that make no sense.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise OptionError(f"load takes the path of a dataset, a string or a path, not {path!r}")
     store = Store.of(path, storage_options, MirrorOptions.of(cache_dir, cache_bytes))
     newest = store.versions()[-1] if version is None else version
     if isinstance(newest, bool) or not isinstance(newest, int) or newest < 1:
@@ -148,9 +150,8 @@ class Dataset(Readable):
     def stats(self, column: str) -> dict[str, Any]:
         """What the writer counted in a column, over all rows of the version: `nulls`, `null_elements`, and where known
         `count`, `min`, `max`, `mean`, `variance`, `std` (numbers, or for small tensors arrays of the tensor's shape),
-        `classes`
-        (a dict from value to count) and `lengths` (least and greatest). Decimals count as numbers. The name of an element of a packed column gives
-        that element's numbers. Raises ColumnError."""
+        `classes` (a dict from value to count) and `lengths` (least and greatest). Decimals count as numbers. The name
+        of an element of a packed column gives that element's numbers. Raises ColumnError."""
         return statistics(self.manifest, column, self._columns)
 
     def class_counts(self, column: str) -> dict[Any, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import zip_longest
@@ -49,13 +49,16 @@ class Mixture(Readable):
     """Datasets that are read as one; see `mix`. `numpy`, `torch` and `tf` are those of a dataset."""
 
     def __init__(self, datasets: Sequence[Dataset], weights: Sequence[float] | None, seed: int, stop: Stop) -> None:
-        self.datasets = tuple(datasets)
+        self.datasets = tuple(datasets) if isinstance(datasets, Iterable) else ()
         if not self.datasets or not all(isinstance(dataset, Dataset) for dataset in self.datasets):
             raise OptionError(f"mix takes a list of at least one dataset, not {datasets!r}")
         for number, dataset in enumerate(self.datasets):
             if not len(dataset):
                 raise OptionError(f"mix: dataset {number}, {dataset.path}, has no rows; leave it out")
-        self.weights = tuple(map(float, weights if weights is not None else map(len, self.datasets)))
+        try:
+            self.weights = tuple(map(float, weights if weights is not None else map(len, self.datasets)))
+        except (TypeError, ValueError):
+            self.weights = ()
         if len(self.weights) != len(self.datasets) or not all(0 < weight < float("inf") for weight in self.weights):
             raise OptionError(
                 f"mix: weights must be {len(self.datasets)} positive numbers, one for each dataset, not {weights!r}"
