@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ._apply import Runner
 from ._errors import OptionError
 from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
 from ._options import LoaderOptions, Resolved, Shaper, is_integer
+from ._positions import Positions, row_positions
 from ._ranks import Place, check_same, found_now
 from ._source import SUPER_BATCH_BYTES, VIEWED_BYTES, EpochFiles, Reads, Work, block_rows
 from ._steps import Steps
@@ -152,7 +152,6 @@ class BatchesByStep:
         batches = one_by_one(self._source.batches(work, self._source.pool, None))
         if self._transform is None:
             return batches
-        self._settle()
         return [self._transformed(Work(epoch, step + number, 1), batch) for number, batch in enumerate(batches)]
 
     def pieces(self) -> list[int] | None:
@@ -172,19 +171,16 @@ class BatchesByStep:
         """Values by name as this loader yields them: a dict, a namedtuple or a tuple."""
         return self._shaper.all(alone(values))[0]
 
-    def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, Any]:
-        """The rows at these positions of the dataset (0 .. rows-1, or from the end if negative), transformed, by
-        name as the framework takes them. Changes no state; threads may call it. Raises IndexError."""
+    def take(self, positions: Positions) -> dict[str, Any]:
+        """Any rows of the dataset, transformed, by name as the framework takes them. Changes no state; threads may
+        call it. positions: as in `Dataset.gather`. Raises PositionError."""
         if self._resolved.changes_rows:
             raise OptionError("a transform with changes_rows=True has no rows by position; iterate over the loader")
         self.dataset.hold()
-        rows = len(self.dataset)
-        at = np.asarray(positions, np.int64).reshape(-1)
-        if at.size and not (-rows <= int(at.min()) and int(at.max()) < rows):
-            raise IndexError(f"positions must be in 0 .. {rows - 1}; got {int(at.min())} .. {int(at.max())}")
-        batch = self._source.gather(np.where(at < 0, at + rows, at), BufferPool(0))
+        at = row_positions(positions, len(self.dataset))
+        batch = self._source.gather(at, BufferPool(0))
         if self._transform is not None:
-            batch = self._transform(batch, Where(f" at positions {positions!r}", lambda: at.tolist()))
+            batch = self._transform(batch, Where(" at the positions asked for", at.tolist), self._sample)
         return self.convert(batch)
 
     @property
@@ -200,19 +196,14 @@ class BatchesByStep:
             raise OptionError(
                 f"steps {step} .. {step + steps - 1} of epoch {epoch} do not exist; an epoch has {self._steps.count}"
             )
-        return Work(epoch, step, steps)
+        return Work(int(epoch), int(step), int(steps))
 
     # How it is read
-
-    def _settle(self) -> None:
-        """Know the fields before the first batch, where that may have no rows to tell them from."""
-        if self._resolved.changes_rows:
-            _ = self.element_spec
 
     def _transformed(self, work: Work, batch: dict[str, Value], runner: Runner | None = None) -> dict[str, Value]:
         assert self._transform is not None
         where = Where(f" at step {work.step} of epoch {work.epoch}", lambda: self._source.row_names(work))
-        return self._transform(batch, where, runner)
+        return self._transform(batch, where, self._sample, runner)
 
     @property
     def _viewed(self) -> bool:

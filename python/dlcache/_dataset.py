@@ -14,12 +14,13 @@ import numpy as np
 
 from ._checks import Verify, checked_verify
 from ._classes import balanced, counts, vocabulary
+from ._condition import Condition, predicate
 from ._decimals import delivering
 from ._errors import ManifestError, OptionError
 from ._explain import Explanation, explain_dataset
 from ._fields import NullPolicy, Nulls, field_of, select
 from ._files import Files
-from ._filter import Condition, expression, matching
+from ._filter import matching
 from ._html import dataset_html
 from ._lifecycle import SESSIONS, DatasetReport, delete, delete_at_exit
 from ._manifest import Decimals, Manifest, parse
@@ -27,11 +28,12 @@ from ._memory import BufferPool
 from ._mirror import MirrorOptions
 from ._options import LoaderOptions
 from ._parts import added, folded, parted
+from ._positions import Positions, row_positions
 from ._readable import Readable
 from ._readers import ShardReaders
 from ._reading import ReaderLease, own_leases
 from ._result import CacheResult
-from ._rows import Int64s, Rows, fractions_of
+from ._rows import Rows, fractions_of
 from ._selection import Selection
 from ._shards import ShardReader
 from ._statistics import statistics
@@ -223,12 +225,15 @@ class Dataset(Readable):
 
         condition: (column, operator, value) with `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `not in`; a list of such, of
         which all must hold; a list of lists, of which one must hold; or a `pyarrow.compute` expression. It may name any
-        stored column. As in SQL, a comparison with a null is not true. Reads the named columns once, and no row group
-        that cannot match by its statistics; of remote shards it fetches the named columns alone if they are less than
-        half of the bytes. Raises OptionError, ColumnError, ShardError.
+        stored column but those of arrays and maps.
+
+        A triple gives the rows that Spark gives: a comparison with a null is not true, NaN equals NaN and is greater
+        than all other numbers, and 0.0 equals -0.0. An expression is evaluated by PyArrow: NaN equals nothing there.
+        Each named column is read once; of remote shards the named columns alone are fetched if they are less than half
+        of the bytes. Raises OptionError, ColumnError, ShardError.
         """
         self.hold()
-        found = expression(condition, self.manifest)
+        found = predicate(condition, self.manifest)
         readers = partial(self._readers.of, level=self.level, pages=True)
         return self.part(self.rows.subset(matching(found, self.manifest, readers, self.rows)))
 
@@ -341,21 +346,22 @@ class Dataset(Readable):
 
     def gather(
         self,
-        positions: Sequence[int] | Int64s,
+        positions: Positions,
         columns: Sequence[str] | None = None,
         *,
         nulls: Nulls = "error",
         decimals: Decimals = "float",
     ) -> dict[str, Any]:
-        """Rows by their positions (0 .. len-1, in any order, also repeated): arrays, `Ragged` and `Strings`.
-        `nulls` and `decimals` as in `numpy`."""
+        """Any rows: arrays, `Ragged` and `Strings`. `nulls` and `decimals` as in `numpy`.
+
+        positions: integers in any order, also repeated, where -1 is the last row; a slice; or a boolean for each row.
+        Raises PositionError, ColumnError, NullValueError, ShardError.
+        """
         self.hold()
         names = select(self.manifest, columns, self._columns)
         manifest = delivering(self.manifest, decimals)
         policy = NullPolicy([manifest.column(name) for name in names], nulls)
-        at = np.asarray(positions, np.int64).reshape(-1)
-        if len(at) and not (int(at.min()) >= 0 and int(at.max()) < len(self)):
-            raise OptionError(f"positions must be in 0 .. {len(self) - 1}; got {int(at.min())} .. {int(at.max())}")
+        at = row_positions(positions, len(self))
         numbers = [self.manifest.index(name) for name in names]
         reader, pool = self.reader_of(numbers, decimals=decimals), BufferPool(0)
         gathered = reader.gather(reader.locate(self.rows.at(at)), numbers, pool)

@@ -174,7 +174,6 @@ class BatchLoader(BatchesByStep):
         resolved, source = self._resolved, self._source
         transform, workers, runner = None, 1, None
         if self._transform is not None:
-            self._settle()
             runner, workers = self._transform.runner(), self._transform.spec.workers
             transform = partial(self._transformed, runner=runner)
         work_bytes = max(1, self._super_steps * self.batch_size * self._selection.row_bytes)

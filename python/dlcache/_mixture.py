@@ -105,7 +105,8 @@ class Mixture(Readable):
         return tuple(sorted({value for dataset in self.datasets for value in dataset.vocabulary(column)}))
 
     def selection(self, options: LoaderOptions) -> MixedSelection:
-        options = replace(options, columns=options.columns or self.columns, strings=self._strings(options))
+        options = replace(options, columns=self.columns if options.columns is None else options.columns)
+        options = replace(options, strings=self._strings(options))
         return MixedSelection(self, [Selection(dataset, options) for dataset in self.datasets])
 
     def _strings(self, options: LoaderOptions) -> Any:
@@ -113,8 +114,7 @@ class Mixture(Readable):
         strings = options.strings
         if strings == "codes":
             manifest = self.datasets[0].manifest
-            names = options.columns or self.columns
-            strings = {name: "codes" for name in names if manifest.column(name).storage == "string"}
+            strings = {name: "codes" for name in options.columns or () if manifest.column(name).storage == "string"}
         if not isinstance(strings, Mapping):
             return strings
         return {name: self.vocabulary(name) if value == "codes" else value for name, value in strings.items()}

@@ -79,4 +79,13 @@ class Recut:
             if taken < there:
                 self._held.appendleft((step, batch, first + taken))
             rows -= taken
-        return {name: concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {name: self._joined(name, [part[name] for part in parts]) for name in parts[0]}
+
+    def _joined(self, name: str, parts: list[Value]) -> Value:
+        try:
+            return concatenate(parts)
+        except ValueError as error:
+            raise TransformError(
+                f"the rows of field {name!r} have different shapes, and changes_rows=True puts rows of several batches "
+                f"together: {error}; pad them to one shape, or return numbers of one dimension as dlcache.Ragged"
+            ) from error

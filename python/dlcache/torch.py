@@ -27,6 +27,7 @@ from ._fields import Nulls
 from ._loader import BatchLoader
 from ._manifest import Decimals
 from ._options import LoaderOptions, Output, is_integer
+from ._positions import Positions, is_one
 from ._readable import Readable
 from ._source import Work
 from ._transform import TransformSpec
@@ -205,9 +206,13 @@ def _failing(error: Exception) -> Iterator[Any]:
 class TorchDataset(MapStyle[Any]):
     """A map-style dataset, for samplers and for trainers that make their own `DataLoader`.
 
-    `dataset[i]` is a row: a dict (or tuple or namedtuple, see `output`) of tensors, strings and numbers. A `DataLoader`
-    fetches the rows of a batch with one call; with `collate_fn=dataset.collate` it takes them as the batch that they
-    came as, which is much faster than PyTorch's default collation, and can hold ragged columns and strings.
+    `dataset[i]` is a row: a dict (or tuple or namedtuple, see `output`) of tensors, strings and numbers.
+    `dataset[[3, 1]]` is the batch of these rows; a slice or a mask works too (see `Dataset.gather`). So PyTorch's bulk
+    loading needs no collation: `DataLoader(dataset, batch_size=None, sampler=BatchSampler(...))`.
+
+    A `DataLoader` with a batch size fetches the rows of a batch with one call; with `collate_fn=dataset.collate` it
+    takes them as the batch that they came as, which is much faster than PyTorch's default collation, and can hold
+    ragged columns and strings.
 
     Options as in `loader`. Under `torch.distributed`, the sampler shares out the rows.
     """
@@ -238,10 +243,10 @@ class TorchDataset(MapStyle[Any]):
     def __len__(self) -> int:
         return len(self.loader.dataset)
 
-    def __getitem__(self, index: int) -> Any:
-        return self.__getitems__([index])[0]
+    def __getitem__(self, index: int | Positions) -> Any:
+        return self.__getitems__([index])[0] if is_one(index) else self.__getitems__(index).batch
 
-    def __getitems__(self, indices: Sequence[int]) -> FetchedRows:
+    def __getitems__(self, indices: Any) -> FetchedRows:
         return FetchedRows(self.loader.take(indices), self.loader.arrange)
 
     @staticmethod
