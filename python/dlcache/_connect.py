@@ -71,7 +71,7 @@ _open: OrderedDict[tuple[object, ...], Driver] = OrderedDict()
 def connect(uri: Uri, options: Mapping[str, Any]) -> tuple[Driver, str]:
     """A driver for the store of `uri`, and the path in it. Drivers are kept and shared: by process, for none of them
     survives a fork. Raises OptionError for options that no driver takes, StorageError if there is no driver."""
-    key = (os.getpid(), uri.scheme, uri.authority, repr(sorted(options.items(), key=repr)))
+    key = (os.getpid(), place_of(uri, options))
     with _lock:
         driver = _open.get(key)
     if driver is None:
@@ -81,6 +81,13 @@ def connect(uri: Uri, options: Mapping[str, Any]) -> tuple[Driver, str]:
             while len(_open) > _MOST:
                 _open.popitem(last=False)
     return driver, _path_of(uri)
+
+
+def place_of(uri: Uri, options: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Which store a URI means with these options: one URI can be in two stores, by their endpoints. All options count,
+    so two sets of them for one store are two places; what is kept for each is kept twice then, and never mixed up."""
+    found = {**_endpoint(os.environ, options), **options} if uri.scheme == "s3" else options
+    return uri.scheme, uri.authority, repr(sorted(found.items(), key=repr))
 
 
 def _forked() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import Any
 
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from ._background import StoppingThreads
 from ._errors import OptionError, ShardError
 from ._fetch import CONNECTIONS
 from ._manifest import Manifest
@@ -101,7 +101,7 @@ def matching(condition: pc.Expression, manifest: Manifest, readers: Readers, row
         out: Int64s = positions[mask[rows.at(positions) - starts[shard]]]
         return out
 
-    with ThreadPoolExecutor(CONNECTIONS if reader.maps.fetches else 1, "dlcache-filter") as pool:
+    with StoppingThreads(CONNECTIONS if reader.maps.fetches else 1, "dlcache-filter") as pool:
         return np.concatenate(list(pool.map(kept, wanted)))
 
 
