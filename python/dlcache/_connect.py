@@ -87,7 +87,16 @@ def place_of(uri: Uri, options: Mapping[str, Any]) -> tuple[str, str, str]:
     """Which store a URI means with these options: one URI can be in two stores, by their endpoints. All options count,
     so two sets of them for one store are two places; what is kept for each is kept twice then, and never mixed up."""
     found = {**_endpoint(os.environ, options), **options} if uri.scheme == "s3" else options
-    return uri.scheme, uri.authority, repr(sorted(found.items(), key=repr))
+    return uri.scheme, uri.authority, _told(found)
+
+
+def _told(value: Any) -> str:
+    """A text that is the same for equal options, also for objects whose own text is their address."""
+    if isinstance(value, Mapping):
+        return repr(sorted((str(name), _told(item)) for name, item in value.items()))
+    if type(value).__repr__ is object.__repr__ and hasattr(value, "__dict__"):
+        return f"{type(value).__qualname__} {_told(vars(value))}"
+    return repr(value)
 
 
 def _forked() -> None:
