@@ -6,6 +6,8 @@ ends with a Ctrl-C in the main thread, and with the iteration that the waiting t
 
 from __future__ import annotations
 
+import atexit
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -26,6 +28,32 @@ class StoppedError(Exception):
     """The iteration that a thread works for has ended, so that nobody takes what the thread makes."""
 
 
+class _Daemon(threading.Thread):
+    """A thread that runs as long as it has something to do."""
+
+
+def end_without_requests() -> None:
+    """To be called while the process ends: leave the requests that are under way.
+
+    PyArrow has an exit handler that shuts S3 down, and waits for them. Exit handlers run in reverse order: who calls
+    this has registered theirs after PyArrow was imported.
+    """
+    finalize = getattr(sys.modules.get("pyarrow.fs"), "ensure_s3_finalized", None)
+    if finalize is not None:
+        atexit.unregister(finalize)
+
+
+def _at_exit() -> None:
+    if any(isinstance(thread, _Daemon) for thread in threading.enumerate()):
+        end_without_requests()
+
+
+def prepare_exit() -> None:
+    """Have the end of the process wait for no request. To be called when PyArrow's S3 has been imported."""
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit)
+
+
 class DaemonThreads:
     """Runs functions in at most so many threads, in the order in which they came. A thread ends when there is no more
     to do. Unlike those of `concurrent.futures`, these threads do not keep the process from ending."""
@@ -43,7 +71,7 @@ class DaemonThreads:
             begins = self._threads < self._most
             self._threads += begins
         if begins:
-            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            _Daemon(target=self._work, name=self._name, daemon=True).start()
         return future
 
     def _work(self) -> None:

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 from xml.etree import ElementTree
 
+from ._background import prepare_exit
 from ._drivers import ArrowDriver, Driver, FsspecDriver, GoogleDriver
 from ._errors import OptionError, StorageError
 
@@ -160,6 +161,7 @@ def _s3(options: Mapping[str, Any]) -> Any:
     """Small files are one request where pyarrow knows how, and not a begun, filled and ended upload."""
     from pyarrow import fs
 
+    prepare_exit()
     try:
         return fs.S3FileSystem(**{"allow_delayed_open": True, **options})
     except TypeError:

@@ -23,6 +23,7 @@ from datetime import datetime, timedelta, timezone
 from queue import SimpleQueue
 from types import TracebackType
 
+from ._background import end_without_requests
 from ._errors import NotADatasetError, OptionError, StorageError
 from ._files import Files
 from ._layout import LEASES, MANIFESTS
@@ -272,6 +273,7 @@ class _Holder:
             self._drops.put(done.set)
             if not done.wait(EXIT_SECONDS):
                 logger.debug("a store does not answer: leases stay there until they expire")
+                end_without_requests()
 
 
 def _carry_out(acts: SimpleQueue[Callable[[], None]]) -> None:
