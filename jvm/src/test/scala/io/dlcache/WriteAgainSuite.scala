@@ -4,7 +4,7 @@ import java.nio.file.{Files, Paths}
 import java.util.UUID
 
 import org.apache.spark.sql.DataFrame
-import org.apache.spark.sql.functions.expr
+import org.apache.spark.sql.functions.{col, expr, udf}
 import org.scalatest.funsuite.AnyFunSuite
 
 /** A job that runs again, and rows that do not fit those that are there. */
@@ -82,10 +82,11 @@ class WriteAgainSuite extends AnyFunSuite with CatalogTest {
     append(path, day(0))
     // The rows of the slower one are computed after the faster one has published.
     WriteAgainSuite.act = () => append(path, day(1), "key" -> "k")
-    val slow = day(1).as[Long](org.apache.spark.sql.Encoders.scalaLong).mapPartitions { rows =>
+    val late = udf { (id: Long) =>
       WriteAgainSuite.once()
-      rows
-    }(org.apache.spark.sql.Encoders.scalaLong).toDF("id")
+      id
+    }
+    val slow = day(1).select(late(col("id")).as("id"))
     refusal("DLCACHE_ALREADY_APPENDED")(append(path, slow, "key" -> "k"))
     assert(ids(path) == (0L until 20L) && files(path) == namedFiles(path))
   }
@@ -123,7 +124,11 @@ class WriteAgainSuite extends AnyFunSuite with CatalogTest {
     val e = refusal("DLCACHE_KEY_MISMATCH") {
       data.write.format("dlcache").option("dtype", "float32").option("shards", 2).save(path)
     }
-    Seq("`dtype` is 'source' there and 'float32' here", "in Python dtype=None", "`shards` is not set there and '2' here")
+    Seq(
+      "`dtype` is 'source' there and 'float32' here",
+      "in Python dtype=None",
+      "`shards` is not set there and '2' here"
+    )
       .foreach(part => assert(e.getMessage.contains(part), e.getMessage))
     assert(!e.getMessage.contains("another plan"))
     val other = refusal("DLCACHE_KEY_MISMATCH") {

@@ -154,10 +154,10 @@ class WriteAppendSuite extends AnyFunSuite with WriteTest {
 
   test("a time to live is the last write's, or stays") {
     val path = newPath()
-    append(path, rows(0, 1), "ttl" -> "7d")
-    append(path, rows(1, 2))
+    append(path, rows(0, 4), "ttl" -> "7d")
+    append(path, rows(4, 8))
     assert(current(path).timeToLive.contains(7L * 86400))
-    append(path, rows(2, 3), "ttl" -> "1d")
+    append(path, rows(8, 12), "ttl" -> "1d")
     assert(current(path).timeToLive.contains(86400L))
     rows(0, 1).write.format("dlcache").mode("overwrite").save(path)
     assert(current(path).timeToLive.isEmpty)

@@ -84,7 +84,8 @@ private[dlcache] object Alignment {
         Mismatch(
           before.name,
           s"has the shape ${text(before.shape)} in all rows of the dataset, and the new rows have $why: readers would " +
-            s"deliver rows of different lengths. Give the new rows this shape, or set the option 'ifShapeChanges' to 'allow'"
+            "deliver rows of different lengths. Give the new rows this shape, or set the option 'ifShapeChanges' to " +
+            "'allow', for tables in their OPTIONS or as spark.datasource.dlcache.ifShapeChanges"
         )
     }
   }

@@ -60,8 +60,11 @@ final private[golden] case class GoldenDataset(
     val files = Files.list(manifests)
     try
       files.iterator().asScala.filter(_.toString.endsWith(".json")).foreach { file =>
-        Files.writeString(file, Files.readString(file).replaceFirst(",\n\"sha256\":\"[0-9a-f]{64}\"\n", "\n")
-          .replaceFirst("\"written-keys\":.*\n", ""))
+        Files.writeString(
+          file,
+          Files.readString(file).replaceFirst(",\n\"sha256\":\"[0-9a-f]{64}\"\n", "\n")
+            .replaceFirst("\"written-keys\":.*\n", "")
+        )
       }
     finally files.close()
   }
