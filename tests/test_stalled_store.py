@@ -128,9 +128,7 @@ def test_what_was_left_on_its_way_can_be_read_later(s3: _s3.S3, dataset: dlcache
 
 
 @pytest.mark.parametrize("threads", [0, 2])
-def test_ctrl_c_ends_an_iteration_that_waits_for_a_shard(
-    s3: _s3.S3, dataset: dlcache.Dataset, threads: int
-) -> None:
+def test_ctrl_c_ends_an_iteration_that_waits_for_a_shard(s3: _s3.S3, dataset: dlcache.Dataset, threads: int) -> None:
     stall_shard(s3, dataset, 0)
     interrupt(s3, lambda: next(iter(dataset.numpy(5, threads=threads))))
 

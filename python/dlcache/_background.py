@@ -126,7 +126,8 @@ def result_of(future: Future[T]) -> T:
     """The result of `future`. Raises StoppedError as soon as the iteration that this thread works for has ended."""
     stop = _iteration.get()
     if stop is not None:
-        wait((future, stop), return_when=FIRST_COMPLETED)
+        either: tuple[Future[Any], Future[Any]] = future, stop
+        wait(either, return_when=FIRST_COMPLETED)
         if not future.done():
             raise StoppedError
     return future.result()

@@ -95,7 +95,8 @@ def _told(value: Any) -> str:
     """A text that is the same for equal options, also for objects whose own text is their address."""
     if isinstance(value, Mapping):
         return repr(sorted((str(name), _told(item)) for name, item in value.items()))
-    if type(value).__repr__ is object.__repr__ and hasattr(value, "__dict__"):
+    own_text: Any = type(value).__repr__
+    if own_text is object.__repr__ and hasattr(value, "__dict__"):
         return f"{type(value).__qualname__} {_told(vars(value))}"
     return repr(value)
 

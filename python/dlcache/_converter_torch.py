@@ -7,13 +7,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+try:
+    import torch
+except ImportError as missing:
+    raise ImportError("loaders of the converter need PyTorch: pip install 'dlcache[torch]'") from missing
+
 from ._converter_contexts import CLOSED
 from ._converter_reader import Reader
 from ._dataset import Dataset
 from ._errors import OptionError
 from ._options import LoaderOptions
 from ._values import Batch, Batches, as_array, as_arrays, one_by_one
-from .torch import TorchLoader, torch
+from .torch import TorchLoader
 
 
 class _Iteration(Iterator[Any]):

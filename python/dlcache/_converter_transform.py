@@ -36,8 +36,8 @@ def edit_field(name: str, numpy_dtype: Any, shape: Sequence[int], nullable: bool
 class TransformSpec:
     """A function on pandas DataFrames, and the fields that come out of it.
 
-    func: takes the rows of one batch as a DataFrame and returns one, also of fewer or more rows. Arrays are one NumPy array in each
-        row, nulls are None, NaN or NaT, dates `datetime.date`, times `datetime64[ns]` in UTC. None only chooses fields.
+    func: takes the rows of one batch as a DataFrame and returns one, also of fewer or more rows. Arrays are one NumPy
+        array in each row, nulls are None, NaN or NaT, dates `datetime.date`, times `datetime64[ns]` in UTC. None only chooses fields.
     edit_fields: the fields that `func` makes or changes, each `(name, numpy dtype, shape of one row, nullable)`. What
         it returns is converted to that dtype, if this loses no more than precision, and checked. `nullable` is accepted
         and changes nothing: a batch has no nulls.
@@ -85,7 +85,8 @@ def reading(columns: Sequence[Column], spec: Any, num_threads: int, *, refills: 
     """What to read, and the transform that makes of it what Petastorm would deliver.
 
     spec: a TransformSpec, or anything with its four attributes; or a `dlcache.TransformSpec`, which is taken as it is;
-    None for no transform. refills: the function may return fewer or more rows, and batches are made full again. Raises NullValueError for nulls that nobody fills, OptionError, ColumnError.
+    None for no transform. refills: the function may return fewer or more rows, and batches are made full again.
+    Raises NullValueError for nulls that nobody fills, OptionError, ColumnError.
     """
     if isinstance(spec, BatchTransform):
         return Reading(tuple(column.name for column in columns), _nulls(columns, filled_by_func=False), spec)

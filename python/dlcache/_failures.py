@@ -24,14 +24,52 @@ _FINAL = (
     MemoryError,
 )
 _REFUSALS = frozenset(
-    """401 403 accessdenied invalidaccesskeyid signaturedoesnotmatch expiredtoken invalidtoken invalidclienttokenid
-    invalidsignature unrecognizedclient missingauthenticationtoken authorizationfailure authenticationfailed
-    authorizationpermissionmismatch invalidauthenticationinfo permissiondenied unauthenticated nocredentialserror
-    partialcredentialserror credentialretrievalerror defaultcredentialserror refresherror clientauthenticationerror
-    """.split()
+    (
+        "401",
+        "403",
+        "accessdenied",
+        "invalidaccesskeyid",
+        "signaturedoesnotmatch",
+        "expiredtoken",
+        "invalidtoken",
+        "invalidclienttokenid",
+        "invalidsignature",
+        "unrecognizedclient",
+        "missingauthenticationtoken",
+        "authorizationfailure",
+        "authenticationfailed",
+        "authorizationpermissionmismatch",
+        "invalidauthenticationinfo",
+        "permissiondenied",
+        "unauthenticated",
+        "nocredentialserror",
+        "partialcredentialserror",
+        "credentialretrievalerror",
+        "defaultcredentialserror",
+        "refresherror",
+        "clientauthenticationerror",
+    )
 )
-_ABSENCES = frozenset("404 nosuchbucket nosuchkey containernotfound blobnotfound filesystemnotfound notfound".split())
-_TIMEOUTS = frozenset("408 504 requesttimeout deadlineexceeded curl28".split())
+_ABSENCES = frozenset(
+    (
+        "404",
+        "nosuchbucket",
+        "nosuchkey",
+        "containernotfound",
+        "blobnotfound",
+        "filesystemnotfound",
+        "notfound",
+    )
+)
+_TIMEOUTS = frozenset(
+    (
+        "408",
+        "504",
+        "requesttimeout",
+        "deadlineexceeded",
+        "curl28",
+    )
+)
 
 _KEY = re.compile(r"key '.*' in bucket", re.DOTALL)
 _IN_TEXT = (

@@ -19,9 +19,9 @@ IsRunning = Callable[[int, str | None], bool | None]
 @dataclass(frozen=True, slots=True)
 class Lease:
     """One lease. host: the table of processes that pid belongs to. process_start: tells the process from a later one
-    with its pid; None if unknown. version: what a reader reads, or is temporary. application_id: whose datasets an application keeps.
-    job: the UUID in the names of a writer's shards. base_version: a writer publishes a higher version than this; None
-    if it has not looked yet."""
+    with its pid; None if unknown. version: what a reader reads, or what is temporary. application_id: whose datasets an
+    application keeps. job: the UUID in the names of a writer's shards. base_version: a writer publishes a higher
+    version than this; None if it has not looked yet."""
 
     kind: LeaseKind
     host: str
