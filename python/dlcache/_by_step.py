@@ -92,7 +92,7 @@ class BatchesByStep:
         fields = self._all_fields
         short = self._steps.remainder == "exact" and self._steps.rows % self._steps.batch_size
         if self._resolved.changes_rows:
-            short = self._resolved.remainder != "drop"
+            short = self._resolved.remainder not in ("drop", "pad")
         return {name: field.with_rows(None if short else self.batch_size) for name, field in fields.items()}
 
     @property

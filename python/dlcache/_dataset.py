@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
+import logging
 import os
 import warnings
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,13 +16,13 @@ from ._checks import Verify, checked_verify
 from ._classes import balanced, counts, vocabulary
 from ._condition import Condition, predicate
 from ._decimals import delivering
-from ._errors import ManifestError, OptionError
+from ._errors import DlcacheError, ManifestError, NotADatasetError, OptionError
 from ._explain import Explanation, explain_dataset
 from ._fields import NullPolicy, Nulls, field_of, select
 from ._files import Files
 from ._filter import matching
 from ._html import dataset_html
-from ._lifecycle import SESSIONS, DatasetReport, delete, delete_at_exit
+from ._lifecycle import SESSIONS, DatasetReport, delete
 from ._manifest import Decimals, Manifest, parse
 from ._memory import BufferPool
 from ._mirror import MirrorOptions
@@ -38,8 +38,11 @@ from ._selection import Selection
 from ._shards import ShardReader
 from ._statistics import statistics
 from ._store import MANIFESTS, Store, manifest_name
+from ._temporary import TEMPORARY
 from ._values import Field, Value
 from ._verify import VerifyReport, verify_version
+
+logger = logging.getLogger("dlcache")
 
 _NAMED = 8
 """Elements of a packed column that a dataset's text names."""
@@ -102,8 +105,10 @@ class Dataset(Readable):
         self.level = checked_verify(verify)
         self._readers = ShardReaders(store, self.manifest)
         self._lease = ReaderLease(store, manifest.version)
-        weakref.finalize(self, self._lease.close)
-        self._at_exit: Callable[[], None] | None = None
+        weakref.finalize(self, self._lease.abandon)
+        self._leases: weakref.WeakSet[ReaderLease] = weakref.WeakSet()
+        self._ended: str | None = None
+        self._is_temporary = False
         self._result: CacheResult | None = None
 
     # What it is
@@ -191,7 +196,8 @@ class Dataset(Readable):
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Dataset)
-            and (self.path, self.version, self._columns) == (other.path, other.version, other._columns)
+            and (self.store.identity, self.version, self._columns)
+            == (other.store.identity, other.version, other._columns)
             and self.manifest.dataset_id == other.manifest.dataset_id
             and np.array_equal(self.rows.at(np.arange(len(self.rows))), other.rows.at(np.arange(len(other.rows))))
         )
@@ -253,7 +259,11 @@ class Dataset(Readable):
         return [(self.part(train), self.part(val)) for train, val in folded(self, k, seed, by)]
 
     def since(self, version: int) -> Dataset:
-        """The rows that were added after `version`."""
+        """The rows that were added after `version`: 0 for all, this dataset's own version for none.
+
+        Raises:
+            OptionError: `version` is no version up to this one.
+        """
         return self.part(added(self, version))
 
     def part(self, rows: Rows, columns: Sequence[str] | None = None) -> Dataset:
@@ -267,14 +277,25 @@ class Dataset(Readable):
     def lease(self) -> ReaderLease:
         """A lease on this version: while it is open, nobody deletes the shards. Loaders and `gather` take their own."""
         self._remember()
-        return ReaderLease(self.store, self.version)
+        lease = ReaderLease(self.store, self.version)
+        if self._ended is not None:
+            lease.end(self._ended)
+        self._leases.add(lease)
+        return lease
 
     def hold(self) -> None:
         """Take the dataset's own lease, or renew it: it lasts until `close`, the end of `with`, or of the process."""
         self._remember()
         self._lease.touch()
 
+    def end(self, why: str) -> None:
+        """Give up all leases of this object for good: who reads it then, or goes on to, gets OptionError(why)."""
+        self._ended = why
+        for lease in (self._lease, *self._leases):
+            lease.end(why)
+
     def _remember(self) -> None:
+        TEMPORARY.renew(self.store)
         if self.manifest.plan_key.scope == "session":
             SESSIONS.add(Files(self.store))
 
@@ -285,21 +306,35 @@ class Dataset(Readable):
 
     def __exit__(self, *error: object) -> None:
         self.close()
-        if self._at_exit is not None:
-            atexit.unregister(self._at_exit)
-            self._at_exit = None
+        if self._is_temporary:
+            self._is_temporary = False
+            self._end_temporary(is_failing=error[0] is not None)
+
+    def _end_temporary(self, *, is_failing: bool) -> None:
+        """Delete the dataset at the end of a block. Never hides the error of the block itself."""
+        try:
             self._delete(force=False, mine=own_leases(self.store))
+        except NotADatasetError:
+            TEMPORARY.remove(self.store)
+        except DlcacheError as problem:
+            text = f"a temporary dataset stays until the process ends, or the next gc: {problem}"
+            try:
+                warnings.warn(text, stacklevel=3)
+            except Warning:  # warnings are errors here
+                if not is_failing:
+                    raise
+                logger.warning("%s", text)
 
     def close(self) -> None:
         """Give up the dataset's own lease. The dataset can still be read, and takes another then."""
         self._lease.close()
 
     def temporary(self) -> Dataset:
-        """Have the dataset deleted when its `with` block ends, or without one when this process ends. Returns itself:
-        `with dlcache.cache(df).temporary() as train: ...`"""
-        if self._at_exit is None:
-            self._at_exit = partial(delete_at_exit, Files(self.store), os.getpid())
-            atexit.register(self._at_exit)
+        """Have the dataset deleted when its `with` block ends, or without one when this process ends, also by SIGTERM.
+        After SIGKILL `gc` deletes it. If it is in use then, or has a newer version, it stays, with a warning. Returns
+        itself: `with dlcache.cache(df).temporary() as train: ...`"""
+        self._is_temporary = True
+        TEMPORARY.add(self.store, self.version)
         return self
 
     def delete(self, *, force: bool = False) -> DatasetReport:
@@ -313,6 +348,7 @@ class Dataset(Readable):
 
     def _delete(self, *, force: bool, mine: Collection[str]) -> DatasetReport:
         report = delete(Files(self.store), force=force, mine=mine)
+        TEMPORARY.remove(self.store)
         if report.foreign:
             warnings.warn(
                 f"{self.path} has files that dlcache did not write, and they stay: {', '.join(report.foreign)}",

@@ -19,7 +19,7 @@ from ._progress import check_progress, with_bar
 from ._recut import Recut
 from ._source import Work
 from ._state import resumed
-from ._values import Batches, as_array, one_by_one
+from ._values import Batches, Value, as_array, one_by_one
 
 if TYPE_CHECKING:
     from ._readable import Readable
@@ -106,7 +106,8 @@ class BatchLoader(BatchesByStep):
         """As `_iterate`, with a transform that changes the number of rows."""
         resolved, steps, metrics, forks = self._resolved, self._steps.count, self._metrics, FORKS[0]
         drop, endless, at = resolved.remainder == "drop", resolved.epochs is None, epoch * steps + step
-        recut = Recut(self.batch_size, steps, drop=drop, endless=endless, row=row)
+        fill = self._first_rows if resolved.remainder == "pad" else None
+        recut = Recut(self.batch_size, steps, drop=drop, endless=endless, row=row, fill=fill)
         with closing(run) as super_batches:
             for work, batches in super_batches:
                 for at_step, (batch, rows, size) in enumerate(batches, work.step):
@@ -128,6 +129,23 @@ class BatchLoader(BatchesByStep):
                             raise _forked()
         self._ended = self._ended or self._iteration is iteration
 
+    def _first_rows(self, epoch: int, rows: int) -> list[dict[str, Value]]:
+        """The first rows that the transform makes in an epoch, in parts; again from the start if there are fewer."""
+        parts: list[dict[str, Value]] = []
+        while rows:
+            before = rows
+            for step in range(self._steps.count):
+                (batch,) = self.batches(step, 1, epoch)
+                taken = min(rows, len(next(iter(batch.values()))))
+                if taken:
+                    parts.append({name: value[:taken] for name, value in batch.items()})
+                rows -= taken
+                if not rows:
+                    break
+            if rows == before:  # it makes none now: the batch stays short
+                break
+        return parts
+
     def _run(self, begin: Position, changes: int) -> SuperBatches:
         """The super-batches of an iteration, under a lease."""
         first, epoch, step = begin
@@ -142,8 +160,10 @@ class BatchLoader(BatchesByStep):
                         epoch = work.epoch
                         self._epochs.begun(epoch, changes)
                     yield work, batches
-        finally:
-            lease.close()
+        except BaseException:  # also a break: it must not wait for a store
+            lease.abandon()
+            raise
+        lease.close()
 
     @property
     def _at(self) -> tuple[int, int, int] | None:

@@ -165,6 +165,10 @@ class _Leases:
         for lease in self._leases:
             lease.close()
 
+    def abandon(self) -> None:
+        for lease in self._leases:
+            lease.abandon()
+
 
 class MixedSelection:
     """The chosen columns of several datasets. Raises ColumnError where they are not alike."""

@@ -123,9 +123,9 @@ class Resolved:
 
 def _check_changed(remainder: str, world_size: int, epochs: int | None) -> None:
     """What a transform with changes_rows=True allows: nobody knows the number of its rows before its end."""
-    if remainder in ("pad", "mask"):
+    if remainder == "mask":
         raise OptionError(
-            f"remainder={remainder!r} needs the number of rows, and the transform changes it; use 'exact' or 'drop'"
+            "remainder='mask' needs the number of rows, and the transform changes it; use 'exact', 'pad' or 'drop'"
         )
     if world_size > 1 and epochs is not None:
         raise OptionError(

@@ -19,11 +19,14 @@ from ._transform import TransformSpec
 
 
 class Lease(Protocol):
-    """Keeps what is read from being deleted, from the first `touch` to `close`."""
+    """Keeps what is read from being deleted, from the first `touch` to `close`, or to `abandon`, which never waits for
+    a store."""
 
     def touch(self) -> None: ...
 
     def close(self) -> None: ...
+
+    def abandon(self) -> None: ...
 
 
 class Readable(ABC):

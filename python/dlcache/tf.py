@@ -266,7 +266,10 @@ def _generated(reader: _Reader) -> tf.data.Dataset:
     """The batches of the loader's own iteration: nobody knows which steps they are of before they are there."""
     signature = tuple(tf.TensorSpec(None, dtype) for dtype in reader.dtypes)
     batches = tf.data.Dataset.from_generator(reader.generate, output_signature=signature)
-    return _unsharded(reader, batches.map(reader.built).unbatch().prefetch(1))
+    batches = batches.map(reader.built).unbatch()
+    if reader.length is None and reader.loader.steps.count:
+        batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return _unsharded(reader, batches.prefetch(1))
 
 
 def _unsharded(reader: _Reader, batches: tf.data.Dataset) -> tf.data.Dataset:
