@@ -39,7 +39,7 @@ def plain(name: str, value: Any) -> Any:
     return bytes(value) if isinstance(value, bytearray) else value
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_loaders_deliver_what_spark_collects(spark: Any, tmp_path: Path, seed: int) -> None:
     choose = random.Random(seed)
     names = choose.sample(sorted(COLUMNS), 7)

@@ -15,7 +15,7 @@ import multiprocessing.context
 import os
 import threading
 import weakref
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from torch.utils.data import get_worker_info
@@ -163,7 +163,8 @@ def _before_fork() -> None:
     for reference in _LIVE.valuerefs():
         epochs = reference()
         if epochs is not None:
-            epochs.share("fork")
+            with suppress(ImportError, OSError):  # no shared memory here: a worker process raises an error
+                epochs.share("fork")
 
 
 def _after_fork() -> None:
