@@ -252,8 +252,10 @@ def test_leaving_the_context_ends_the_threads(made: SparkDatasetConverter) -> No
         iteration = iter(loader)
         next(iteration)
     assert threading.active_count() == before
-    with pytest.raises(StopIteration):
+    with pytest.raises(OptionError, match="`with` block ended"):
         next(iteration)
+    with pytest.raises(OptionError, match="`with` block ended"):
+        next(iter(loader))
 
 
 def test_compressed_or_remote_data_are_shuffled_in_windows(source: Path, tmp_path: Path) -> None:
@@ -584,6 +586,73 @@ def test_what_a_transform_returns_is_checked(
         next(iter(loader))
 
 
+def some(frame: Any) -> Any:
+    """Each row as often as its label says: not at all, once, twice."""
+    return frame.loc[frame.index.repeat(frame["label"])]
+
+
+SOME = sorted(np.repeat(np.arange(ROWS), np.arange(ROWS) % 3).tolist())
+
+
+@pytest.mark.parametrize("batch_size", [7, 32, 300])
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_a_transform_may_drop_and_add_rows(made: SparkDatasetConverter, batch_size: int, shuffled: bool) -> None:
+    options: dict[str, Any] = {"transform_spec": TransformSpec(some), "shuffle_row_groups": shuffled}
+    batches = read(made, batch_size=batch_size, **options)
+    assert sorted(flat(batches)) == SOME
+    assert {len(batch) for batch in batches[:-1]} <= {batch_size}
+    assert len(batches) == -(-len(SOME) // batch_size)
+    few = TransformSpec(lambda frame: frame[frame["id"] < 5])
+    assert [len(batch) for batch in read(made, batch_size=50, transform_spec=few)] == [5]
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_endless_batches_are_full_also_where_a_transform_changes_the_rows(
+    made: SparkDatasetConverter, shards: int
+) -> None:
+    for func, expected in ((some, set(SOME)), (lambda frame: frame[frame["id"] % 9 == 0], set(range(0, ROWS, 9)))):
+        seen: set[int] = set()
+        for shard in range(shards):
+            place: dict[str, Any] = {} if shards == 1 else {"cur_shard": shard, "shard_count": shards}
+            with made.make_torch_dataloader(transform_spec=TransformSpec(func), **place) as loader:
+                iteration = iter(loader)
+                for _ in range(20):
+                    rows = next(iteration)["id"].tolist()
+                    assert len(rows) == 32
+                    seen.update(rows)
+        assert seen == expected
+
+
+def test_a_transform_that_drops_rows_is_refused_where_ranks_would_take_unequal_steps(
+    made: SparkDatasetConverter,
+) -> None:
+    with pytest.raises(TransformError, match="as many rows"):
+        read(made, transform_spec=TransformSpec(some), cur_shard=0, shard_count=2)
+    kept = TransformSpec(lambda frame: frame.assign(id=-frame["id"]))
+    parts = [read(made, transform_spec=kept, cur_shard=shard, shard_count=2) for shard in range(2)]
+    assert len(parts[0]) == len(parts[1])
+    assert {-row for part in parts for row in flat(part)} == set(range(ROWS))
+
+
+def test_without_pandas_the_transform_says_so_when_it_is_made(
+    made: SparkDatasetConverter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Foreign:
+        func = staticmethod(some)
+        edit_fields: Any = None
+        removed_fields: Any = None
+        selected_fields: Any = None
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(OptionError, match=r"pip install 'dlcache\[converter\]'"):
+        TransformSpec(some)
+    with pytest.raises(OptionError, match="pip install pandas"):
+        dlcache.TransformSpec(some, input="pandas")
+    with pytest.raises(OptionError, match=r"pip install 'dlcache\[converter\]'"):
+        read(made, transform_spec=Foreign())
+    assert len(flat(read(made, transform_spec=TransformSpec(selected_fields=["id"])))) == ROWS
+
+
 def test_fields_are_selected_and_removed(made: SparkDatasetConverter, caplog: pytest.LogCaptureFixture) -> None:
     def names(spec: Any) -> list[str]:
         with made.make_torch_dataloader(transform_spec=spec, num_epochs=1) as loader:
@@ -681,6 +750,60 @@ def test_no_lease_outlives_the_block(tmp_path: Path) -> None:
     assert not list(path.glob("_dlcache/leases/*.json"))
 
 
+def test_leaving_the_context_closes_everything(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    path = write(tmp_path / "data", pa.table({"id": np.arange(1000)}), shard_rows=100)
+    made = ours(path)
+    kept: list[Any] = []
+    with made.make_tf_dataset(batch_size=2) as dataset:
+        kept.append(iter(dataset))
+        next(kept[0])
+    with made.make_torch_dataloader(batch_size=2) as loader:
+        kept.append(iter(loader))
+        next(kept[1])
+    with made.make_torch_dataloader(2, None, None, 0, lambda reader, **_: reader) as reader:
+        kept.append(reader)
+        next(kept[2])
+    made.delete()
+    assert not path.exists()
+    for iterator in kept:
+        with pytest.raises((OptionError, tf.errors.OpError), match="`with` block ended"):
+            for _ in range(5000):  # TensorFlow delivers what it has read ahead
+                next(iterator)
+    with pytest.raises((OptionError, tf.errors.OpError), match="`with` block ended"):
+        next(iter(dataset))
+
+
+def first_of(rows: list[dict[str, Any]]) -> Any:
+    return rows[0]["id"]
+
+
+@pytest.mark.parametrize("kind", ["own", "DataLoader", "BatchedDataLoader"])
+def test_loaders_can_be_pickled_and_then_iterated(made: SparkDatasetConverter, kind: str) -> None:
+    make: Any = {
+        "own": None,
+        "DataLoader": functools.partial(converter.DataLoader, collate_fn=first_of),
+        "BatchedDataLoader": functools.partial(converter.BatchedDataLoader, transform_fn=torch.as_tensor),
+    }[kind]
+    spec = TransformSpec(image, IMAGE.edit_fields, ["features"])
+    with made.make_torch_dataloader(10, 1, data_loader_fn=make, transform_spec=spec, seed=3) as loader:
+        copy = pickle.loads(pickle.dumps(loader))
+        here, there = list(loader), list(copy)
+    assert len(here) == len(there) == ROWS // 10
+    assert repr(here) == repr(there)
+    copy.close()
+    with pytest.raises(OptionError, match="`with` block ended"):
+        iter(copy)
+
+
+def test_names_of_petastorm_that_are_not_there_say_what_to_use() -> None:
+    for name, way in (("make_reader", "make_spark_converter"), ("InMemBatchedDataLoader", "BatchedDataLoader")):
+        with pytest.raises(AttributeError, match=way):
+            getattr(converter, name)
+    with pytest.raises(AttributeError, match="did you mean 'make_spark_converter'"):
+        _ = converter.make_spark_convertor
+
+
 # Its life
 
 
@@ -754,14 +877,13 @@ def test_nobody_else_deletes_what_a_converter_needs(tmp_path: Path) -> None:
 
 _EXIT = """
 import os, sys
-from dlcache._converter_life import WRITTEN
-from dlcache._files import Files
+from dlcache._temporary import TEMPORARY
 from dlcache import converter, load
 for path in sys.argv[2:]:
     made = converter._converter(load(path), ours=True)
     with made.make_torch_dataloader() as loader:
         next(iter(loader))
-WRITTEN.add(Files(made.dataset.store))
+TEMPORARY.add(made.dataset.store, made.dataset.version)
 if os.fork() == 0:
     sys.exit()
 os.wait()

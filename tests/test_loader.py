@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import tqdm.auto
 from _tables import table
 from _writer import write
 from hypothesis import given, settings
@@ -263,6 +264,60 @@ def test_a_state_of_something_else_is_refused(dataset: dlcache.Dataset, options:
     with pytest.raises(StateError, match="subset"):
         halves["a"].numpy(16).load_state_dict(halves["b"].numpy(16).state_dict())
     halves["a"].numpy(16).load_state_dict(dataset.split({"a": 0.5, "b": 0.5})["a"].numpy(16).state_dict())
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_state_within_a_loop_resumes_that_loop_also_at_its_end(dataset: dlcache.Dataset, epochs: int) -> None:
+    def made() -> Any:
+        return dataset.numpy(64, shuffle=True, epochs=epochs)
+
+    loader = made()
+    iterator = iter(loader)
+    steps = len(loader)
+    for taken in range(steps + 1):
+        if taken:
+            next(iterator)
+        state = json.loads(json.dumps(loader.state_dict()))
+        resumed = [made(), pickle.loads(pickle.dumps(loader)), made()]
+        resumed[0].load_state_dict(state)
+        resumed[2].load_state_dict(json.loads(json.dumps(resumed[0].state_dict())))
+        for other in resumed:
+            assert len(ids(other)) == steps - taken
+            assert other.state_dict()["epoch"] == epochs
+    assert next(iterator, None) is None
+    after = made()
+    after.load_state_dict(loader.state_dict())
+    assert ids(after) == ids(loader)
+    longer = dataset.numpy(64, shuffle=True, epochs=epochs + 1)
+    longer.load_state_dict(state)
+    assert len(ids(longer)) == steps // epochs
+
+
+@pytest.mark.parametrize("state", [None, 3, {}, {"step": 1}, {"step": True}])
+def test_what_is_no_state_is_refused(dataset: dlcache.Dataset, state: Any) -> None:
+    with pytest.raises(StateError, match="state"):
+        dataset.numpy(4).load_state_dict(state)
+
+
+def test_an_epoch_within_several_is_shown(dataset: dlcache.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str | None] = []
+
+    class Bar(tqdm.auto.tqdm):  # type: ignore[misc]
+        def set_description(self, desc: str | None = None, refresh: bool | None = True) -> None:
+            shown.append(desc)
+
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    loader = dataset.numpy(64, epochs=3, progress=True)
+    for _ in range(2):
+        list(loader)
+    assert shown == ["epoch 1", "epoch 2", "epoch 4", "epoch 5"]
+
+
+def test_an_unknown_option_says_which_was_meant(dataset: dlcache.Dataset) -> None:
+    with pytest.raises(OptionError, match="did you mean 'batch_size'"):
+        dataset.numpy(batchsize=3)
+    with pytest.raises(OptionError, match=r"it is an option of Dataset\.torch"):
+        dataset.numpy(pad_to=3)
 
 
 def test_any_batch_by_its_step(dataset: dlcache.Dataset) -> None:

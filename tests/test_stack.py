@@ -1,4 +1,4 @@
-"""Scalar columns as one array: the sweep over raw chunks, and the option `stack`."""
+"""Scalar columns as one array: raw chunks turned over in stored order, and the option `stack`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dlcache import ColumnError, OptionError
 from dlcache._chunks import ChunkTable
 from dlcache._manifest import Column
 from dlcache._maps import Mapped
-from dlcache._memory import BufferPool, address_of
+from dlcache._memory import address_of
 from dlcache._places import RowGroups
 from dlcache._raw_stack import RawStack
 
@@ -54,24 +54,6 @@ class Memory:
         shard = np.repeat(np.arange(len(groups)), [len(of_file) for of_file in groups])
         self.groups = RowGroups(np.cumsum([0, *rows_of]), shard)
         self.mapped = Mapped(np.array([address_of(file) for file in files]), 1, tuple(files))
-
-
-@pytest.mark.parametrize("stored, dtype", [("float32", "float32"), ("int64", "int64"), ("int32", "int8")])
-@given(columns=st.integers(1, 40), rows=st.integers(1, 900), seed=st.integers(0, 99))
-def test_a_sweep_gives_what_single_reads_give(stored: str, dtype: str, columns: int, rows: int, seed: int) -> None:
-    memory = Memory(columns, [[300, 300, 100], [300, 17]], dtype, stored, seed)
-    assert RawStack.fits(memory.columns, memory.tables)
-    rng = np.random.default_rng(seed)
-    chunk = rng.integers(0, 5, rows) if rows > 400 else np.full(rows, rng.integers(0, 5))
-    row = np.array([rng.integers(0, memory.values[number].shape[1]) for number in chunk])
-    places = memory.groups.locate(memory.groups.first[chunk] + row)
-    found = RawStack(memory.columns, memory.tables).gather(places, memory.mapped, BufferPool(1 << 22))
-    if rows < 64 * len(np.unique(chunk)):
-        assert found is None
-        return
-    assert found is not None and found.dtype == dtype and found.shape == (rows, columns)
-    wanted = np.stack([memory.values[number][:, at] for number, at in zip(chunk, row, strict=True)])
-    assert np.array_equal(found, wanted)
 
 
 @given(columns=st.integers(1, 12), seed=st.integers(0, 99), start=st.integers(0, 299), rows=st.integers(1, 300))
@@ -111,7 +93,7 @@ def test_masks_of_fields_of_structs_take_no_name_of_others(tmp_path: Path) -> No
     assert masked["s.x_mask"].tolist() == [True, False, False]
 
 
-def test_what_cannot_be_swept_is_said() -> None:
+def test_what_cannot_be_turned_over_is_said() -> None:
     memory = Memory(3, [[300]], "float32", "float32", 1)
     unaligned = ChunkTable(np.array([0]), np.array([66]), np.array([1200]), np.array([-1]))
     coded = ChunkTable(np.array([0]), np.array([-1]), np.array([0]), np.array([-1]))

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from _writer import write
 
 import dlcache
 from dlcache import OptionError, Ragged, TransformError, TransformSpec
+from dlcache.grain import GrainSource
 
 ROWS = 100
 
@@ -186,6 +188,68 @@ def test_processes_end_with_the_iteration(dataset: dlcache.Dataset) -> None:
     gc.collect()
     assert children() <= alive
     assert sockets() <= open_sockets
+
+
+class Gate:
+    """A function that stops at one row until it is killed, or until somebody opens the gate."""
+
+    def __init__(self, folder: Path) -> None:
+        self.reached, self.opened = folder / "reached", folder / "opened"
+        for pipe in (self.reached, self.opened):
+            os.mkfifo(pipe)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        if 8 in batch["id"] and self.reached.exists():
+            self.reached.write_bytes(b"")
+            self.opened.read_bytes()
+        return {"id": batch["id"]}
+
+    def interrupt(self, call: Callable[[], object]) -> None:
+        """Interrupt a call, as Ctrl-C does, while it is at the gate."""
+
+        def kill() -> None:
+            self.reached.read_bytes()
+            self.reached.unlink()
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+        thread = threading.Thread(target=kill)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            call()
+        thread.join()
+        with suppress(OSError):  # the worker is gone
+            os.close(os.open(self.opened, os.O_WRONLY | os.O_NONBLOCK))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("way", ["batch_at", "take", "map-style", "grain", "iteration"])
+def test_an_interrupted_call_answers_no_other(dataset: dlcache.Dataset, tmp_path: Path, way: str) -> None:
+    gate = Gate(tmp_path)
+    spec = TransformSpec(gate, edit_fields=[], num_processes=1)
+    one = dataset.select(["id"])
+    loader = one.numpy(8, transform=spec)
+    ways: dict[str, Callable[[int], list[int]]] = {
+        "batch_at": lambda step: loader.batch_at(step)["id"].tolist(),
+        "take": lambda step: loader.take(range(8 * step, 8 * step + 8))["id"].tolist(),
+        "iteration": lambda step: next(batch["id"].tolist() for batch in loader if 8 * step in batch["id"]),
+    }
+    if way == "map-style":
+        rows = pytest.importorskip("dlcache.torch").TorchDataset(one, transform=spec)
+        ways[way] = lambda step: rows[8 * step : 8 * step + 8]["id"].tolist()
+    if way == "grain":
+        source = GrainSource(one, transform=spec)
+        ways[way] = lambda step: [int(row["id"]) for row in source[8 * step : 8 * step + 8]]
+    gate.interrupt(lambda: ways[way](1))
+    for step in (5, 1, 0):
+        assert ways[way](step) == list(range(8 * step, 8 * step + 8))
+
+
+def test_the_call_after_a_lost_worker_works(dataset: dlcache.Dataset) -> None:
+    loader = dataset.select(["id"]).numpy(8, transform=spec(1, dies, edit_fields=[]))
+    assert loader.batch_at(0)["id"].tolist() == [*range(8)]
+    with pytest.raises(TransformError, match="ended by SIGKILL"):
+        loader.batch_at(7)
+    assert loader.batch_at(5)["id"].tolist() == [*range(40, 48)]
 
 
 def test_functions_of_all_kinds_cross(dataset: dlcache.Dataset) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import pyarrow as pa
 
-from ._convert import from_arrow, from_pandas, from_torch, to_arrow, to_pandas, to_torch
+from ._convert import from_arrow, from_arrow_array, from_pandas, from_torch, to_arrow, to_pandas, to_torch
 from ._declared import stacked
 from ._errors import TransformError
 from ._values import Batch, Field, Ragged, Strings, Value, as_arrays
@@ -50,9 +51,9 @@ class Call:
 
     def __call__(self, batch: Batch) -> dict[str, Value]:
         if self.per_row:
-            return self._rows(as_arrays(batch))
+            return self._rows(_given(batch))
         takes, makes = _FORMS[self.input]
-        given = takes(as_arrays(batch))
+        given = takes(_given(batch))
         try:
             returned = self.func(given)
         except Exception as error:
@@ -92,14 +93,36 @@ class Call:
         return results
 
 
+def _given(batch: Batch) -> dict[str, Any]:
+    """What the function gets: arrays, and `Ragged` as anyone could make it."""
+    arrays = as_arrays(batch)
+    return {
+        name: Ragged(value.values, value.offsets) if isinstance(value, Ragged) else value
+        for name, value in arrays.items()
+    }
+
+
 def _from_dict(returned: Any) -> dict[str, Value]:
     if not isinstance(returned, Mapping):
         raise TransformError(
             f"the transform returned {type(returned).__name__}; it must return a dict of arrays (input='dict')"
         )
-    return {
-        name: value if isinstance(value, (Ragged, Strings)) else np.asarray(value) for name, value in returned.items()
-    }
+    return {name: _value(name, value) for name, value in returned.items()}
+
+
+def _value(name: str, value: Any) -> Value:
+    if isinstance(value, (Ragged, Strings)):
+        return value
+    if isinstance(value, (pa.Array, pa.ChunkedArray)):
+        return from_arrow_array(value, name)
+    if np.ma.is_masked(value):
+        raise TransformError(f"field {name!r} has masked values; a batch has no nulls: fill them in the transform")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise TransformError(
+            f"field {name!r} is no array: {error}; return rows of different lengths as dlcache.Ragged"
+        ) from error
 
 
 def _same(batch: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ._ahead import Ahead
+from ._background import Stop, working_for
 from ._source import Reads, Work
 from ._values import Batches, Value, alone, one_by_one
 
@@ -98,6 +99,7 @@ class Pipeline:
     def run(self, works: Iterable[Work]) -> Generator[tuple[Work, Iterable[Sized]], None, None]:
         """Yields super-batches, and their batches as they are delivered."""
         self._pool = self.source.pool
+        self._stop: Stop = Future()
         self._files = self.source.files() if self.views else None
         self._ahead = Ahead() if self.source.fetches_ahead else None
         self.metrics.begin()
@@ -106,6 +108,7 @@ class Pipeline:
                 yield work, batches if self.late is None else _lately(batches, self.late)
                 batches.clear()
         finally:
+            self.end()
             self.metrics.end()
             self._files = None
             self.source.rest()
@@ -117,7 +120,13 @@ class Pipeline:
     def _gather(self, work: Work) -> Batches:
         if self._ahead is not None:
             self._ahead.ask(self.source.upcoming(work))
-        return self.source.batches(work, self._pool, self._files)
+        with working_for(self._stop):
+            return self.source.batches(work, self._pool, self._files)
+
+    def end(self) -> None:
+        """The iteration ends: its threads wait for no shard any more."""
+        if not self._stop.done():
+            self._stop.set_result(None)
 
     def _job(self, work: Work, gather: Callable[[], Batches]) -> _Job:
         return _Job(work, gather, self._delivered, None if self.transform is None else self._transformed)
@@ -213,6 +222,7 @@ class _Threads:
         pools = [pool for pool in (self._finishers, self._gatherers) if pool is not None]
         for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
+        self._pipeline.end()
         if self._pipeline.stop is not None:
             self._pipeline.stop()
         for pool in pools:

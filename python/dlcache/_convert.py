@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ._declared import stacked
 from ._errors import OptionError, TransformError
-from ._values import Ragged, Strings, Value
+from ._values import Ragged, Strings, Value, offsets_of
 
 
 def to_pandas(batch: Mapping[str, Value]) -> Any:
@@ -43,15 +44,7 @@ def from_pandas(frame: Any) -> dict[str, Value]:
 
 
 def _unseries(column: npt.NDArray[Any], name: str) -> Value:
-    if not column.dtype.hasobject or not len(column) or isinstance(column[0], (str, bytes)):
-        return column
-    rows = [np.asarray(row) for row in column]
-    if len({row.shape for row in rows}) == 1:
-        return np.stack(rows)
-    if any(row.ndim != 1 for row in rows):
-        raise TransformError(f"the rows of field {name!r} have different shapes of more than one dimension")
-    lengths = np.array([len(row) for row in rows], np.int64)
-    return Ragged(np.concatenate(rows), np.concatenate([[0], np.cumsum(lengths)]))
+    return stacked(name, list(column), None) if column.dtype.hasobject and len(column) else column
 
 
 def to_arrow(batch: Mapping[str, Value]) -> pa.Table:
@@ -76,24 +69,41 @@ def from_arrow(table: Any) -> dict[str, Value]:
         table = pa.Table.from_batches([table])
     if not isinstance(table, pa.Table):
         raise TransformError(f"the transform returned {type(table).__name__}; with input='arrow' it returns a Table")
-    return {name: _numpy_value(table[name], name) for name in table.column_names}
+    return {name: from_arrow_array(table[name], name) for name in table.column_names}
 
 
-def _numpy_value(column: pa.ChunkedArray, name: str) -> Value:
-    array = column.combine_chunks()
+def from_arrow_array(column: pa.Array | pa.ChunkedArray, name: str) -> Value:
+    """An Arrow array as a value: lists of one size as dense rows, others as Ragged. Raises TransformError for nulls."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    if array.null_count:
-        raise TransformError(f"field {name!r} has nulls; fill them in the transform")
+    array = _without_nulls(array, name)
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         lengths = array.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-        return Ragged(array.flatten().to_numpy(zero_copy_only=False), np.concatenate([[0], np.cumsum(lengths)]))
+        return Ragged(_flat(array.flatten(), name), offsets_of(lengths))
     shape = [len(array)]
     while pa.types.is_fixed_size_list(array.type):
         shape.append(array.type.list_size)
-        array = array.flatten()
+        array = _without_nulls(array.flatten(), name)
+    return _flat(array, name).reshape(shape)
+
+
+def _without_nulls(array: pa.Array, name: str) -> pa.Array:
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if array.null_count:
+        raise TransformError(f"field {name!r} has nulls; a batch has none: fill them in the transform")
+    return array
+
+
+def _flat(array: pa.Array, name: str) -> npt.NDArray[Any]:
+    array = _without_nulls(array, name)
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
+        raise TransformError(
+            f"the rows of field {name!r} have lists in lists; return nested fixed-size lists, or lists of numbers"
+        )
     values: npt.NDArray[Any] = array.to_numpy(zero_copy_only=False)
-    return values.reshape(shape)
+    return values
 
 
 def to_torch(batch: Mapping[str, Value]) -> dict[str, Any]:
@@ -120,14 +130,22 @@ def from_torch(returned: Any) -> dict[str, Value]:
             out[name] = (
                 np.fromiter(value, np.dtype(object), len(value)) if isinstance(value, list) else np.asarray(value)
             )
-        elif value.is_nested:
-            jagged: Any = value.detach().cpu()
-            out[name] = Ragged(jagged.values().numpy(), jagged.offsets().numpy().astype(np.int64))
         else:
             try:
-                out[name] = value.detach().cpu().numpy()
+                out[name] = _ragged(value, name) if value.is_nested else value.detach().cpu().numpy()
             except TypeError as error:
                 raise TransformError(
                     f"field {name!r} is {value.dtype}, which NumPy has not; return another dtype"
                 ) from error
     return out
+
+
+def _ragged(nested: Any, name: str) -> Ragged:
+    """The rows of a nested tensor. They are all of its values, or, in one that `narrow` made, parts of them."""
+    rows = [row.numpy() for row in nested.detach().cpu().unbind()]
+    if any(row.ndim != 1 for row in rows):
+        raise TransformError(
+            f"the rows of field {name!r} have more than one dimension; return one of each, or pad them"
+        )
+    lengths = np.array([len(row) for row in rows], np.int64)
+    return Ragged(np.concatenate(rows), offsets_of(lengths))

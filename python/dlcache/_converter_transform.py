@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from ._convert import from_pandas, to_pandas
 from ._converter_times import as_nanoseconds, days, nanoseconds
 from ._declared import declared as declared_field
+from ._declared import no_rows
 from ._errors import NullValueError, OptionError, TransformError, unknown_column
 from ._fields import Nulls, field_of
 from ._manifest import Column, Decimals
@@ -34,8 +36,8 @@ def edit_field(name: str, numpy_dtype: Any, shape: Sequence[int], nullable: bool
 class TransformSpec:
     """A function on pandas DataFrames, and the fields that come out of it.
 
-    func: takes the rows of one batch as a DataFrame and returns one of as many rows. Arrays are one NumPy array in each
-        row, nulls are None, NaN or NaT, dates `datetime.date`, times `datetime64[ns]` in UTC, decimals
+    func: takes the rows of one batch as a DataFrame and returns one, also of fewer or more rows. Arrays are one NumPy
+        array in each row, nulls are None, NaN or NaT, dates `datetime.date`, times `datetime64[ns]` in UTC, decimals
         `decimal.Decimal`. None only chooses fields.
     edit_fields: the fields that `func` makes or changes, each `(name, numpy dtype, shape of one row, nullable)`. What
         it returns is converted to that dtype, if this loses no more than precision, and checked. `nullable` is accepted
@@ -57,6 +59,8 @@ class TransformSpec:
             raise OptionError("TransformSpec: give removed_fields or selected_fields, not both")
         if func is not None and not callable(func):
             raise OptionError(f"TransformSpec: func must be a function of a pandas DataFrame, not {func!r}")
+        if func is not None:
+            require_pandas("TransformSpec")
         self.func = func
         self.edit_fields = edit_fields or []
         self.removed_fields = removed_fields or []
@@ -73,17 +77,26 @@ class Reading:
     decimals: Decimals = "float"
 
 
-def reading(columns: Sequence[Column], spec: Any, num_threads: int) -> Reading:
+def require_pandas(what: str) -> None:
+    """Raises OptionError if there is no pandas, which functions of the converter take."""
+    if importlib.util.find_spec("pandas") is None:
+        raise OptionError(f"{what}: its func takes pandas DataFrames: pip install 'dlcache[converter]'")
+
+
+def reading(columns: Sequence[Column], spec: Any, num_threads: int, *, refills: bool = False) -> Reading:
     """What to read, and the transform that makes of it what Petastorm would deliver.
 
     spec: a TransformSpec, or anything with its four attributes; or a `dlcache.TransformSpec`, which is taken as it is;
-    None for no transform. Raises NullValueError for nulls that nobody fills, OptionError, ColumnError.
+    None for no transform. refills: the function may return fewer or more rows, and batches are made full again.
+    Raises NullValueError for nulls that nobody fills, OptionError, ColumnError.
     """
     if isinstance(spec, BatchTransform):
         return Reading(tuple(column.name for column in columns), _nulls(columns, filled_by_func=False), spec)
     spec = TransformSpec() if spec is None else spec
     edited = {field.name: field for field in (declared_field(tuple(entry)[:3]) for entry in spec.edit_fields or ())}
     func = spec.func if spec.func is not None or not edited else _identity
+    if func is not None:
+        require_pandas("transform_spec")
     kept = _kept([column.name for column in columns], edited, spec)
     if func is None:
         columns = [column for column in columns if column.name in kept]
@@ -94,7 +107,13 @@ def reading(columns: Sequence[Column], spec: Any, num_threads: int) -> Reading:
     if func is None and not any(column.logical in ("date", *_TIMES) for column in columns):
         return Reading(tuple(kept), nulls, None)
     conversion = Conversion(func, inputs, tuple(outputs), frozenset(spec.removed_fields or ()))
-    transform = BatchTransform(conversion, edit_fields=outputs, selected_fields=list(kept), num_threads=num_threads)
+    transform = BatchTransform(
+        conversion,
+        edit_fields=outputs,
+        selected_fields=list(kept),
+        changes_rows=refills and func is not None,
+        num_threads=num_threads,
+    )
     return Reading(names, nulls, transform, "float" if func is None else "object")
 
 
@@ -172,6 +191,8 @@ class Conversion:
             frame = to_pandas({name: self._pandas(given, column) for name, column in self.inputs.items()})
             values = from_pandas(self.func(frame))
             self._check_names(values)
+            if not len(next(iter(values.values()))):
+                return {field.name: no_rows(field) for field in self.outputs}
         return {field.name: _converted(values[field.name], field) for field in self.outputs}
 
     def _pandas(self, batch: Mapping[str, Any], column: Column) -> Value:

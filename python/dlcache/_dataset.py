@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
+import logging
 import os
 import warnings
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -14,30 +14,35 @@ import numpy as np
 
 from ._checks import Verify, checked_verify
 from ._classes import balanced, counts, vocabulary
+from ._condition import Condition, predicate
 from ._decimals import delivering
-from ._errors import ManifestError, OptionError
+from ._errors import DlcacheError, ManifestError, NotADatasetError, OptionError
 from ._explain import Explanation, explain_dataset
 from ._fields import NullPolicy, Nulls, field_of, select
 from ._files import Files
-from ._filter import Condition, expression, matching
+from ._filter import matching
 from ._html import dataset_html
-from ._lifecycle import SESSIONS, DatasetReport, delete, delete_at_exit
+from ._lifecycle import SESSIONS, DatasetReport, delete
 from ._manifest import Decimals, Manifest, parse
 from ._memory import BufferPool
 from ._mirror import MirrorOptions
 from ._options import LoaderOptions
 from ._parts import added, folded, parted
+from ._positions import Positions, row_positions
 from ._readable import Readable
 from ._readers import ShardReaders
 from ._reading import ReaderLease, own_leases
 from ._result import CacheResult
-from ._rows import Int64s, Rows, fractions_of
+from ._rows import Rows, fractions_of
 from ._selection import Selection
 from ._shards import ShardReader
 from ._statistics import statistics
 from ._store import MANIFESTS, Store, manifest_name
+from ._temporary import TEMPORARY
 from ._values import Field, Value
 from ._verify import VerifyReport, verify_version
+
+logger = logging.getLogger("dlcache")
 
 _NAMED = 8
 """Elements of a packed column that a dataset's text names."""
@@ -64,6 +69,8 @@ def load(
 
     Raises NotADatasetError, ManifestError, StorageError, and OptionError for arguments that make no sense.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise OptionError(f"load takes the path of a dataset, a string or a path, not {path!r}")
     store = Store.of(path, storage_options, MirrorOptions.of(cache_dir, cache_bytes))
     newest = store.versions()[-1] if version is None else version
     if isinstance(newest, bool) or not isinstance(newest, int) or newest < 1:
@@ -98,8 +105,10 @@ class Dataset(Readable):
         self.level = checked_verify(verify)
         self._readers = ShardReaders(store, self.manifest)
         self._lease = ReaderLease(store, manifest.version)
-        weakref.finalize(self, self._lease.close)
-        self._at_exit: Callable[[], None] | None = None
+        weakref.finalize(self, self._lease.abandon)
+        self._leases: weakref.WeakSet[ReaderLease] = weakref.WeakSet()
+        self._ended: str | None = None
+        self._is_temporary = False
         self._result: CacheResult | None = None
 
     # What it is
@@ -188,7 +197,8 @@ class Dataset(Readable):
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Dataset)
-            and (self.path, self.version, self._columns) == (other.path, other.version, other._columns)
+            and (self.store.identity, self.version, self._columns)
+            == (other.store.identity, other.version, other._columns)
             and self.manifest.dataset_id == other.manifest.dataset_id
             and np.array_equal(self.rows.at(np.arange(len(self.rows))), other.rows.at(np.arange(len(other.rows))))
         )
@@ -222,12 +232,15 @@ class Dataset(Readable):
 
         condition: (column, operator, value) with `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `not in`; a list of such, of
         which all must hold; a list of lists, of which one must hold; or a `pyarrow.compute` expression. It may name any
-        stored column. As in SQL, a comparison with a null is not true. Reads the named columns once, and no row group
-        that cannot match by its statistics; of remote shards it fetches the named columns alone if they are less than
-        half of the bytes. Raises OptionError, ColumnError, ShardError.
+        stored column but those of arrays and maps.
+
+        A triple gives the rows that Spark gives: a comparison with a null is not true, NaN equals NaN and is greater
+        than all other numbers, and 0.0 equals -0.0. An expression is evaluated by PyArrow: NaN equals nothing there.
+        Each named column is read once; of remote shards the named columns alone are fetched if they are less than half
+        of the bytes. Raises OptionError, ColumnError, ShardError.
         """
         self.hold()
-        found = expression(condition, self.manifest)
+        found = predicate(condition, self.manifest)
         readers = partial(self._readers.of, level=self.level, pages=True)
         return self.part(self.rows.subset(matching(found, self.manifest, readers, self.rows)))
 
@@ -247,7 +260,11 @@ class Dataset(Readable):
         return [(self.part(train), self.part(val)) for train, val in folded(self, k, seed, by)]
 
     def since(self, version: int) -> Dataset:
-        """The rows that were added after `version`."""
+        """The rows that were added after `version`: 0 for all, this dataset's own version for none.
+
+        Raises:
+            OptionError: `version` is no version up to this one.
+        """
         return self.part(added(self, version))
 
     def part(self, rows: Rows, columns: Sequence[str] | None = None) -> Dataset:
@@ -261,14 +278,25 @@ class Dataset(Readable):
     def lease(self) -> ReaderLease:
         """A lease on this version: while it is open, nobody deletes the shards. Loaders and `gather` take their own."""
         self._remember()
-        return ReaderLease(self.store, self.version)
+        lease = ReaderLease(self.store, self.version)
+        if self._ended is not None:
+            lease.end(self._ended)
+        self._leases.add(lease)
+        return lease
 
     def hold(self) -> None:
         """Take the dataset's own lease, or renew it: it lasts until `close`, the end of `with`, or of the process."""
         self._remember()
         self._lease.touch()
 
+    def end(self, why: str) -> None:
+        """Give up all leases of this object for good: who reads it then, or goes on to, gets OptionError(why)."""
+        self._ended = why
+        for lease in (self._lease, *self._leases):
+            lease.end(why)
+
     def _remember(self) -> None:
+        TEMPORARY.renew(self.store)
         if self.manifest.plan_key.scope == "session":
             SESSIONS.add(Files(self.store))
 
@@ -279,21 +307,35 @@ class Dataset(Readable):
 
     def __exit__(self, *error: object) -> None:
         self.close()
-        if self._at_exit is not None:
-            atexit.unregister(self._at_exit)
-            self._at_exit = None
+        if self._is_temporary:
+            self._is_temporary = False
+            self._end_temporary(is_failing=error[0] is not None)
+
+    def _end_temporary(self, *, is_failing: bool) -> None:
+        """Delete the dataset at the end of a block. Never hides the error of the block itself."""
+        try:
             self._delete(force=False, mine=own_leases(self.store))
+        except NotADatasetError:
+            TEMPORARY.remove(self.store)
+        except DlcacheError as problem:
+            text = f"a temporary dataset stays until the process ends, or the next gc: {problem}"
+            try:
+                warnings.warn(text, stacklevel=3)
+            except Warning:  # warnings are errors here
+                if not is_failing:
+                    raise
+                logger.warning("%s", text)
 
     def close(self) -> None:
         """Give up the dataset's own lease. The dataset can still be read, and takes another then."""
         self._lease.close()
 
     def temporary(self) -> Dataset:
-        """Have the dataset deleted when its `with` block ends, or without one when this process ends. Returns itself:
-        `with dlcache.cache(df).temporary() as train: ...`"""
-        if self._at_exit is None:
-            self._at_exit = partial(delete_at_exit, Files(self.store), os.getpid())
-            atexit.register(self._at_exit)
+        """Have the dataset deleted when its `with` block ends, or without one when this process ends, also by SIGTERM.
+        After SIGKILL `gc` deletes it. If it is in use then, or has a newer version, it stays, with a warning. Returns
+        itself: `with dlcache.cache(df).temporary() as train: ...`"""
+        self._is_temporary = True
+        TEMPORARY.add(self.store, self.version)
         return self
 
     def delete(self, *, force: bool = False) -> DatasetReport:
@@ -307,6 +349,7 @@ class Dataset(Readable):
 
     def _delete(self, *, force: bool, mine: Collection[str]) -> DatasetReport:
         report = delete(Files(self.store), force=force, mine=mine)
+        TEMPORARY.remove(self.store)
         if report.foreign:
             warnings.warn(
                 f"{self.path} has files that dlcache did not write, and they stay: {', '.join(report.foreign)}",
@@ -340,21 +383,22 @@ class Dataset(Readable):
 
     def gather(
         self,
-        positions: Sequence[int] | Int64s,
+        positions: Positions,
         columns: Sequence[str] | None = None,
         *,
         nulls: Nulls = "error",
         decimals: Decimals = "float",
     ) -> dict[str, Any]:
-        """Rows by their positions (0 .. len-1, in any order, also repeated): arrays, `Ragged` and `Strings`.
-        `nulls` and `decimals` as in `numpy`."""
+        """Any rows: arrays, `Ragged` and `Strings`. `nulls` and `decimals` as in `numpy`.
+
+        positions: integers in any order, also repeated, where -1 is the last row; a slice; or a boolean for each row.
+        Raises PositionError, ColumnError, NullValueError, ShardError.
+        """
         self.hold()
         names = select(self.manifest, columns, self._columns)
         manifest = delivering(self.manifest, decimals)
         policy = NullPolicy([manifest.column(name) for name in names], nulls)
-        at = np.asarray(positions, np.int64).reshape(-1)
-        if len(at) and not (int(at.min()) >= 0 and int(at.max()) < len(self)):
-            raise OptionError(f"positions must be in 0 .. {len(self) - 1}; got {int(at.min())} .. {int(at.max())}")
+        at = row_positions(positions, len(self))
         numbers = [self.manifest.index(name) for name in names]
         reader, pool = self.reader_of(numbers, decimals=decimals), BufferPool(0)
         gathered = reader.gather(reader.locate(self.rows.at(at)), numbers, pool)

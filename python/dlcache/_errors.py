@@ -13,6 +13,7 @@ Every message names the thing, its value and the way out.
     ├── InUseError                                  a dataset that someone uses, and that was to be deleted
     ├── StateError (also ValueError)                a loader state that belongs to something else
     ├── OptionError (also ValueError)               an argument that makes no sense
+    │   └── PositionError (also IndexError)         positions that are not rows of the dataset
     ├── ConnectorError                              the connector's jar is not there
     └── SparkError                                  the connector refused or failed something in Spark
         └── WriteError                              ... a write of dlcache.cache
@@ -69,6 +70,10 @@ class StateError(DlcacheError, ValueError):
 
 class OptionError(DlcacheError, ValueError):
     """An argument that makes no sense here."""
+
+
+class PositionError(OptionError, IndexError):
+    """Positions of rows that are not integers within the dataset, or a mask of another length."""
 
 
 class ConnectorError(DlcacheError):

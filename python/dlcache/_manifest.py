@@ -164,7 +164,7 @@ class Manifest:
 
     def index(self, name: str) -> int:
         """The number of the column `name`; ColumnError if there is none."""
-        number = self._by_name.get(name)
+        number = self._by_name.get(name) if isinstance(name, str) else None
         if number is None:
             raise self.no_column(name, self._by_name)
         return number

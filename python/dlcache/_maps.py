@@ -8,7 +8,6 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from ._checks import Verify, check_shard
 from ._errors import ShardError, StorageError
-from ._fetch import CONNECTIONS, RemoteShards
+from ._fetch import RemoteShards, Wanted
 from ._manifest import Manifest
 from ._mapping import map_at_multiple
 from ._memory import address_of
@@ -66,7 +65,6 @@ class ShardMaps:
         self._checked: set[int] = set()
         self.limit = limit or min(_file_limit(), _file_limit() if fetched is None else fetched.limit)
         self._lock = threading.Lock()
-        self._busy: dict[int, threading.Lock] = {}
         self._arrived: weakref.WeakValueDictionary[int, Bytes] = weakref.WeakValueDictionary()
         self._files: OrderedDict[int, Bytes] = OrderedDict()
         self._addresses = np.zeros(len(self._shards), np.int64)
@@ -106,26 +104,35 @@ class ShardMaps:
 
     def _fetch(self, numbers: list[int]) -> dict[int, Bytes]:
         """These shards, fetched where they are not mapped: several at once, and without the lock, for it takes long."""
+        assert self._fetched is not None
         with self._lock:
-            there = {number: file for number in numbers if (file := self._arrived.get(number)) is not None}
-        missing = [number for number in numbers if number not in there]
-        if len(missing) < 2:
-            return there | {number: self._fetch_one(number) for number in missing}
-        with ThreadPoolExecutor(min(CONNECTIONS, len(missing)), "dlcache-fetch") as pool:
-            return there | dict(zip(missing, pool.map(self._fetch_one, missing), strict=True))
+            files = {number: file for number in numbers if (file := self._arrived.get(number)) is not None}
+        wanted = {number: self._fetched.want(number) for number in numbers if number not in files}
+        try:
+            for number, each in wanted.items():
+                if not self._is_mapped(number):  # by another thread, meanwhile
+                    each.begin()
+            for number, each in wanted.items():
+                files[number] = self._arrived_file(number)
+                each.close()
+        finally:
+            for each in wanted.values():
+                each.close()
+        return files
 
-    def _fetch_one(self, number: int) -> Bytes:
-        """One shard, fetched by one thread while others that want it wait."""
+    def _arrived_file(self, number: int) -> Bytes:
+        """The mapping of a shard that this thread wants: of several threads that make one, all take the first."""
         with self._lock:
-            busy = self._busy.setdefault(number, threading.Lock())
-        with busy:
+            file = self._arrived.get(number)
+        if file is None:
+            file = self.open(number)
             with self._lock:
-                file = self._arrived.get(number)
-            if file is None:
-                file = self.open(number)
-                with self._lock:
-                    self._arrived[number] = file
-            return file
+                file = self._arrived.setdefault(number, file)
+        return file
+
+    def _is_mapped(self, number: int) -> bool:
+        with self._lock:
+            return number in self._arrived
 
     @property
     def fetches(self) -> bool:
@@ -144,12 +151,13 @@ class ShardMaps:
             return 0
         return min(_AHEAD, self.limit, len(self._shards) - 1)
 
-    def prefetch(self, shard: int) -> None:
-        """Have a remote shard in the mirror."""
-        with self._lock:
-            there = shard in self._arrived
-        if self._fetched is not None and not there:
-            os.close(self._fetched.descriptor(shard))
+    def prefetch(self, shard: int) -> Wanted | None:
+        """Have a remote shard fetched into the mirror. None if it is mapped; else to be closed when nobody wants it."""
+        if self._fetched is None or self._is_mapped(shard):
+            return None
+        wanted = self._fetched.want(shard)
+        wanted.begin(ahead=True)
+        return wanted
 
     def file(self, shard: int) -> Bytes:
         """The bytes of one shard, read-only."""
@@ -188,7 +196,8 @@ class ShardMaps:
     def _descriptor(self, number: int, size: int) -> int:
         where = self._store.shard(self._shards.paths[number])
         if self._fetched is not None:
-            return self._fetched.descriptor(number)
+            with self._fetched.want(number) as wanted:
+                return wanted.descriptor()
         try:
             descriptor = os.open(where, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
         except FileNotFoundError as error:

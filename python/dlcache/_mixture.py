@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import zip_longest
@@ -49,13 +49,16 @@ class Mixture(Readable):
     """Datasets that are read as one; see `mix`. `numpy`, `torch` and `tf` are those of a dataset."""
 
     def __init__(self, datasets: Sequence[Dataset], weights: Sequence[float] | None, seed: int, stop: Stop) -> None:
-        self.datasets = tuple(datasets)
+        self.datasets = tuple(datasets) if isinstance(datasets, Iterable) else ()
         if not self.datasets or not all(isinstance(dataset, Dataset) for dataset in self.datasets):
             raise OptionError(f"mix takes a list of at least one dataset, not {datasets!r}")
         for number, dataset in enumerate(self.datasets):
             if not len(dataset):
                 raise OptionError(f"mix: dataset {number}, {dataset.path}, has no rows; leave it out")
-        self.weights = tuple(map(float, weights if weights is not None else map(len, self.datasets)))
+        try:
+            self.weights = tuple(map(float, weights if weights is not None else map(len, self.datasets)))
+        except (TypeError, ValueError):
+            self.weights = ()
         if len(self.weights) != len(self.datasets) or not all(0 < weight < float("inf") for weight in self.weights):
             raise OptionError(
                 f"mix: weights must be {len(self.datasets)} positive numbers, one for each dataset, not {weights!r}"
@@ -102,7 +105,8 @@ class Mixture(Readable):
         return tuple(sorted({value for dataset in self.datasets for value in dataset.vocabulary(column)}))
 
     def selection(self, options: LoaderOptions) -> MixedSelection:
-        options = replace(options, columns=options.columns or self.columns, strings=self._strings(options))
+        options = replace(options, columns=self.columns if options.columns is None else options.columns)
+        options = replace(options, strings=self._strings(options))
         return MixedSelection(self, [Selection(dataset, options) for dataset in self.datasets])
 
     def _strings(self, options: LoaderOptions) -> Any:
@@ -110,8 +114,7 @@ class Mixture(Readable):
         strings = options.strings
         if strings == "codes":
             manifest = self.datasets[0].manifest
-            names = options.columns or self.columns
-            strings = {name: "codes" for name in names if manifest.column(name).storage == "string"}
+            strings = {name: "codes" for name in options.columns or () if manifest.column(name).storage == "string"}
         if not isinstance(strings, Mapping):
             return strings
         return {name: self.vocabulary(name) if value == "codes" else value for name, value in strings.items()}
@@ -161,6 +164,10 @@ class _Leases:
     def close(self) -> None:
         for lease in self._leases:
             lease.close()
+
+    def abandon(self) -> None:
+        for lease in self._leases:
+            lease.abandon()
 
 
 class MixedSelection:
@@ -226,10 +233,6 @@ class MixedSource:
     @property
     def pool(self) -> BufferPool:
         return self._sources[0].pool
-
-    @property
-    def sweeps(self) -> bool:
-        return any(source.sweeps for source in self._sources)
 
     @property
     def fetches_ahead(self) -> bool:

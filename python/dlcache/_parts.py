@@ -43,8 +43,12 @@ def folded(dataset: Dataset, k: int, seed: int, by: str | None) -> list[tuple[Ro
 
 def added(dataset: Dataset, version: int) -> Rows:
     """The rows that came after a version; see `Dataset.since`. Raises OptionError."""
-    if isinstance(version, bool) or not isinstance(version, int) or version < 0:
-        raise OptionError(f"since takes a version, an integer of at least 0, not {version!r}")
+    newest = dataset.version
+    if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version <= newest:
+        raise OptionError(
+            f"since takes a version of the dataset, an integer from 0 to {newest}, not {version!r}. This is version "
+            f"{newest} of {dataset.path}; load the dataset again to see later ones"
+        )
     shards = dataset.manifest.shards
     new = np.repeat(shards.version > version, shards.rows)
     return dataset.rows.subset(np.flatnonzero(new[_ids(dataset.rows)]))

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ._adapters import check_names
 from ._checks import Verify
 from ._classes import StringsAs
 from ._fields import Nulls
@@ -18,11 +19,14 @@ from ._transform import TransformSpec
 
 
 class Lease(Protocol):
-    """Keeps what is read from being deleted, from the first `touch` to `close`."""
+    """Keeps what is read from being deleted, from the first `touch` to `close`, or to `abandon`, which never waits for
+    a store."""
 
     def touch(self) -> None: ...
 
     def close(self) -> None: ...
+
+    def abandon(self) -> None: ...
 
 
 class Readable(ABC):
@@ -51,8 +55,9 @@ class Readable(ABC):
 
     def steps(self, batch_size: int, *, world_size: int = 1, remainder: Remainder | None = None) -> int:
         """Steps of an epoch, the same on all ranks. `remainder` as in `numpy`."""
-        kept = remainder or ("exact" if world_size == 1 else "pad")
-        return Steps(len(self), batch_size, 0, world_size, kept).count
+        options = LoaderOptions(batch_size, rank=0, world_size=world_size, remainder=remainder)
+        resolved = options.resolve(options.place())
+        return Steps(len(self), resolved.batch_size, 0, resolved.world_size, resolved.remainder).count
 
     def numpy(
         self,
@@ -76,6 +81,7 @@ class Readable(ABC):
         prefetch: int = PREFETCH_BYTES,
         verify: Verify | None = None,
         progress: bool = False,
+        **unknown: Any,
     ) -> NumpyLoader:
         """Batches of NumPy arrays.
 
@@ -101,6 +107,7 @@ class Readable(ABC):
         verify: what of each shard is checked when it is first read: `open` (size, and that it begins and ends as
         Parquet does), `full` (its CRC-32 too, which reads all of it) or `off` (its size only); as `load` was told by
         default. progress: show a tqdm bar over the batches.
+        A loader that is made anew for each epoch begins with epoch 0 each time: make it once and iterate over it again.
 
         Booleans, integers and floats keep their dtypes. Dates are int32 days since 1970-01-01, timestamps int64
         microseconds since 1970-01-01 UTC. Strings are arrays of `str`, binary values of `bytes`, arrays of different
@@ -108,6 +115,7 @@ class Readable(ABC):
 
         Raises OptionError, ColumnError and NullValueError at once, ShardError and TransformError while iterating.
         """
+        check_names(unknown, "numpy")
         return NumpyLoader(
             self,
             LoaderOptions(
@@ -130,7 +138,7 @@ class Readable(ABC):
                 prefetch=prefetch,
                 verify=verify,
                 progress=progress,
-            ).placed(),
+            ).checked(),
         )
 
     def torch(self, batch_size: int = 32, **options: Any) -> Any:

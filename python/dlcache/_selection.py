@@ -10,6 +10,7 @@ from ._classes import Codes, codes_of
 from ._columns import ColumnReader
 from ._decimals import delivering
 from ._fields import NullPolicy, select
+from ._manifest import Column
 from ._options import LoaderOptions, Resolved
 from ._order import Orders
 from ._source import Reads, Source
@@ -19,6 +20,13 @@ from ._values import Field
 
 if TYPE_CHECKING:
     from ._dataset import Dataset
+
+
+_COMPRESSED = 8
+"""How much smaller compressed columns are taken to be on disk than in memory."""
+_OBJECTS = 20
+"""How much larger Python objects are taken to be than the values that they are made of."""
+_DECIMAL_BYTES = 128
 
 
 class Selects(Protocol):
@@ -70,15 +78,9 @@ class Selection:
     @cached_property
     def row_bytes(self) -> int:
         manifest = self._manifest
-        total = 0
-        for name in self._names:
-            column = manifest.column(name)
-            if column.storage in ("scalar", "tensor") and column.dtype is not None:
-                total += column.elements * column.dtype.itemsize
-            elif column.lengths is not None:
-                each = column.dtype.itemsize if column.dtype is not None else 1
-                total += min(sum(column.lengths) * each // 2, manifest.bytes // max(1, manifest.rows))
-        return total
+        plain = manifest.options.get("compression", "uncompressed") == "uncompressed"
+        stored = manifest.bytes // max(1, manifest.rows) + 1
+        return sum(_weight(manifest.column(name), stored, plain) for name in self._names)
 
     def _reads(self, name: str) -> ColumnReader:
         whole = self._dataset.reader_of(range(len(self._manifest.columns)), decimals=self._decimals)
@@ -130,3 +132,19 @@ class Selection:
             steps=steps,
             block_steps=block_steps,
         )
+
+
+def _weight(column: Column, stored: int, plain: bool) -> int:
+    """The bytes of a value of a column in memory, about. stored: those of a row of all columns in the files. plain:
+    the files are not compressed."""
+    if column.dtype is not None and column.storage in ("scalar", "tensor"):
+        return column.elements * column.dtype.itemsize
+    if column.storage == "scalar":
+        return _DECIMAL_BYTES
+    if column.storage == "nested":
+        return _OBJECTS * stored * (1 if plain else _COMPRESSED)
+    each = column.dtype.itemsize if column.dtype is not None else 1
+    if column.lengths is None:
+        return 8 + stored * (1 if plain else _COMPRESSED)
+    mean = sum(column.lengths) * each // 2
+    return 8 + (min(mean, stored) if plain else mean)

@@ -85,21 +85,8 @@ class ShardReader:
             mapped = self.maps.require(needed)
         return {number: self.column(number).gather(places, mapped, pool) for number in columns}
 
-    def stack(self, places: Places, columns: tuple[int, ...], pool: BufferPool) -> npt.NDArray[Any] | None:
-        """The rows at these places, of columns with one dtype, as [rows, columns]; None if they must be read singly."""
-        stack = self._raw_stack(columns)
-        if stack is None or not len(places):
-            return None
-        mapped = self.maps.all()
-        if mapped is None:
-            needed = np.flatnonzero(np.bincount(places.shard))
-            if len(needed) > self.maps.limit:
-                return None
-            mapped = self.maps.require(needed)
-        return stack.gather(places, mapped, pool)
-
     def stack_range(self, start: int, stop: int, columns: tuple[int, ...], pool: BufferPool) -> npt.NDArray[Any] | None:
-        """Rows `start .. stop-1`, as `stack` returns rows."""
+        """Rows `start .. stop-1` of columns with one dtype, as [rows, columns]; None if they must be read singly."""
         stack = self._raw_stack(columns)
         if stack is None or start >= stop:
             return None

@@ -32,8 +32,6 @@ from ._steps import Steps
 from ._values import Value
 
 SUPER_BATCH_BYTES = 4 << 20
-SWEPT_TIMES = 4
-"""A super-batch is so much larger while columns are swept: the more rows, the more of each cache line is used."""
 VIEWED_BYTES = 32 << 20
 """Of a super-batch that is nothing but views of the file: it takes no memory."""
 _LEAST_STEPS = 8
@@ -72,9 +70,6 @@ class Reads(Protocol):
 
     @property
     def pool(self) -> BufferPool: ...
-
-    @property
-    def sweeps(self) -> bool: ...
 
     @property
     def fetches_ahead(self) -> bool: ...
@@ -123,11 +118,6 @@ class Source:
         """The buffers that batches are gathered into, for all iterations."""
         return self.reader.pool
 
-    @property
-    def sweeps(self) -> bool:
-        """True while columns are swept for each super-batch, because they lie apart and are delivered as one array."""
-        return self.orders.shuffles and not all(copy.whole for copy in self._row_copies.values())
-
     def read(self, work: Work, pool: BufferPool, files: EpochFiles | None = None) -> dict[str, Value]:
         """The rows of this rank in some steps, one step after another: as views of `files` where they lie so in one row
         group."""
@@ -163,10 +153,7 @@ class Source:
         copied = copy.gather(places.ids, pool)
         if copied is not None:
             return copied
-        numbers = self._numbers(stack)
-        stacked = self.reader.stack(places, numbers, pool)
-        if stacked is None:
-            stacked = self._singly(stack, places, pool)
+        stacked = self._singly(stack, places, pool)
         copy.gathered(len(places), lambda start, stop: self._stacked_range(stack, start, stop, pool))
         return stacked
 

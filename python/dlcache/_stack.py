@@ -38,7 +38,7 @@ def stacks_of(
             raise OptionError(
                 f"stack: nulls='mask' adds {name!r}, the mask of a column; choose another name for the stack"
             )
-        if isinstance(members, str) or not members:
+        if isinstance(members, str) or not isinstance(members, Sequence) or not members:
             raise OptionError(f"stack: {name!r} must be a list of at least one column, not {members!r}")
         for member in members:
             if member not in columns:

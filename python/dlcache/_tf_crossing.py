@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ._errors import ColumnError
 from ._memory import ALIGNMENT, address_of
-from ._values import Field, Ragged, Strings, Value, offsets_of
+from ._values import Field, Ragged, Strings, Value
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -31,7 +31,7 @@ class Crossing:
 
     @staticmethod
     def of(field: Field) -> Crossing:
-        ragged = field.kind == "ragged" or (field.kind == "array" and field.shape[1:] == (None,))
+        ragged = field.kind == "ragged"
         if field.kind in ("text", "bytes"):
             return Crossing(field, ragged, tf.string)
         try:
@@ -63,14 +63,12 @@ class Crossing:
     def arrays(self, value: Value) -> Arrays:
         """The rows of a super-batch: values, and for ragged ones where rows begin."""
         if self.ragged:
-            rows = _as_ragged(value) if isinstance(value, np.ndarray) else value
-            assert isinstance(rows, Ragged)
-            return [rows.values, rows.offsets]
+            assert isinstance(value, Ragged)
+            return [value.values, value.offsets]
         if isinstance(value, Strings):
             values = value.to_bytes()
             return [np.fromiter(values, np.dtype(object), len(values))]
-        if isinstance(value, Ragged):
-            raise ColumnError(f"field {self.field.name!r} is ragged in this batch, and was not declared so")
+        assert isinstance(value, np.ndarray)
         return [_as_bytes(value)] if self.dtype == tf.string else [value]
 
     def tensor(self, parts: Sequence[tf.Tensor], size: tf.Tensor) -> Any:
@@ -94,10 +92,6 @@ def shared(array: npt.NDArray[Any]) -> tf.Tensor:
     if not array.nbytes or array.dtype.kind not in "fiu" or address_of(array) % ALIGNMENT:
         return tf.constant(array)
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-
-
-def _as_ragged(array: npt.NDArray[Any]) -> Ragged:
-    return Ragged(array.reshape(-1), offsets_of(np.full(len(array), array.shape[1], np.int64)))
 
 
 def _as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

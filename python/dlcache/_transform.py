@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._apply import INPUTS, Call, CallError, Input, Runner
-from ._declared import check, declared, field_of_value, no_rows
+from ._declared import declared, field_of_value, fitted, no_rows
 from ._errors import OptionError, TransformError, unknown_column
 from ._transform_processes import Processes
 from ._values import Batch, Field, Value, as_arrays
 
 if TYPE_CHECKING:
     from ._dataset import Dataset
+
+
+SAMPLED_ROWS = 16
+"""Of the first rows, from which fields are inferred that nobody declares."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,9 @@ class TransformSpec:
     func: takes a batch and returns one of as many rows. None changes no values, and only the fields are chosen.
     edit_fields: the fields that `func` makes or changes, each `(name, dtype, shape)` with the shape of one row, None
         in it for a size that differs (Petastorm's fourth member, nullable, is accepted and must be False).
+        Numbers of the shape `(None,)` are `Ragged` in every batch, numbers of a fixed shape are dense.
         What is declared is checked in every batch, and gives static shapes. If None and there is a func, all fields
-        are inferred from the first rows.
+        are inferred from the first rows, once.
     removed_fields: fields left out of what `func` returns. selected_fields: the only fields kept, in this order.
     input: what `func` takes and returns: `dict` of NumPy arrays (`Ragged` for rows of different lengths), a `pandas`
         DataFrame, an `arrow` Table, or `torch`: a dict of tensors.
@@ -67,8 +74,12 @@ class TransformSpec:
             raise OptionError("TransformSpec: give num_threads or num_processes, not both")
         if self.per_row and self.input != "dict":
             raise OptionError(f"TransformSpec: per_row takes rows as dicts, and input is {self.input!r}; leave one out")
+        if self.input == "pandas" and self.func is not None and importlib.util.find_spec("pandas") is None:
+            raise OptionError("TransformSpec: input='pandas' needs pandas: pip install pandas; or use input='dict'")
         if self.func is None and (self.per_row or self.changes_rows or self.num_processes):
             raise OptionError("TransformSpec: per_row, changes_rows and num_processes need a func")
+        if self.selected_fields is not None and not self.selected_fields:
+            raise OptionError("TransformSpec: selected_fields names no field; name at least one")
         for entry in self.edit_fields or ():
             declared(entry)
 
@@ -130,8 +141,11 @@ class Transform:
         edited = {field.name: field for field in map(declared, spec.edit_fields or ())}
         if spec.func is None or spec.edit_fields is not None:
             self._fields = self._chosen({**self._input, **edited})
+            if not self._fields:
+                raise OptionError("TransformSpec: removed_fields leaves no field; keep at least one")
         self._call = None if spec.func is None else Call(spec.func, spec.input, spec.per_row, spec.changes_rows, edited)
         self._own: tuple[int, Runner | None] | None = None
+        self._inferring = threading.Lock()
 
     def runner(self) -> Runner | None:
         """Where the function is to be called; None if there is none. Whoever asks closes it."""
@@ -142,32 +156,47 @@ class Transform:
     def fields(self, sample: Callable[[int], Batch]) -> dict[str, Field]:
         """The fields of the batches that come out. `sample` gives the first rows to infer them from, if need be: as
         many as it is asked for, or all there are."""
-        tried = 2
-        while self._fields is None:
+        with self._inferring:
+            if self._fields is None:
+                self._fields = self._inferred(sample)
+        return self._fields
+
+    def _inferred(self, sample: Callable[[int], Batch]) -> dict[str, Field]:
+        tried = SAMPLED_ROWS
+        while True:
             batch = sample(tried)
-            out = self._called(batch, Where(" on the first rows", partial(range, _rows(batch))), self._call)
+            where = Where(" on the first rows", partial(range, _rows(batch)))
+            out = self._called(batch, where, self._call)
             if out and _rows(out):
-                self._fields = {name: field_of_value(name, value) for name, value in out.items()}
-            elif _rows(batch) < tried:
+                return {name: field_of_value(name, value) for name, value in out.items()}
+            if _rows(batch) < tried:
                 raise TransformError(
                     "the transform drops all rows, so that its fields are not known; declare edit_fields"
                 )
             tried *= 16
-        return self._fields
 
-    def __call__(self, batch: Batch, where: Where, runner: Runner | None = None) -> dict[str, Value]:
-        """The transformed batch, checked. `where` says in an error which rows they were. Raises TransformError."""
-        out = self._called(batch, where, runner or self._runner())
-        if self._fields is None:
-            self._fields = {name: field_of_value(name, value) for name, value in out.items()}
-        if self.spec.changes_rows and not out:
-            return {name: no_rows(field) for name, field in self._fields.items()}
-        for name, field in self._fields.items():
+    def __call__(
+        self, batch: Batch, where: Where, sample: Callable[[int], Batch], runner: Runner | None = None
+    ) -> dict[str, Value]:
+        """The transformed batch, checked. `where` says in an error which rows they were; `sample` as in `fields`.
+        Raises TransformError."""
+        out = self._called(batch, where, runner or self._runner()) if _rows(batch) else {}
+        fields = self.fields(sample)
+        if not out and (self.spec.changes_rows or not _rows(batch)):
+            return {name: no_rows(field) for name, field in fields.items()}
+        for name in fields:
             if name not in out:
                 raise TransformError(f"the transform returned no field {name!r}{where}; it has {sorted(out)}")
-            self._check_rows(name, out, batch, where)
-            check(field, out[name], where)
-        return {name: out[name] for name in self._fields}
+        added = sorted(name for name in out if name not in fields)
+        if added:
+            raise TransformError(
+                f"the transform returned field {added[0]!r}{where}, which it did not return before; declare it in "
+                "edit_fields, or return it always"
+            )
+        made = {name: fitted(field, out[name], where) for name, field in fields.items()}
+        for name in made:
+            self._check_rows(name, made, batch, where)
+        return made
 
     def _runner(self) -> Runner | None:
         """A runner of its own, for calls outside of an iteration: it lasts as long as this object, in this process."""
@@ -205,14 +234,17 @@ class Transform:
                 raise TransformError(
                     f"the transform returned one value for field {name!r}{where}; it must return one for each row"
                 )
-        if self._fields is not None:
+        if self._fields is not None and self.spec.edit_fields is not None:
             unknown = sorted(name for name in values if name not in self._fields and name not in self._input)
             if unknown:
                 raise TransformError(
                     f"the transform returned field {unknown[0]!r}{where}, which edit_fields does not declare; "
                     "add it there, or do not return it"
                 )
-        return self._chosen(values) if values else values
+        chosen = self._chosen(values) if values else values
+        if values and not chosen:
+            raise TransformError(f"the transform leaves no field{where}: removed_fields removes {sorted(values)}")
+        return chosen
 
     def _chosen(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         for name in (*(self.spec.selected_fields or ()),):

@@ -2,6 +2,7 @@
 
 A worker is a fresh interpreter: nothing is forked, and the caller's script is not run again. Function and batches go
 through a socket, arrays as they lie in memory. A worker ends when its socket does, so none outlives its parent.
+A worker is used again only after it has answered: a call that was interrupted ends it, and no answer is left behind.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import importlib
 import os
 import pickle
-import queue
 import signal
 import socket
 import subprocess
@@ -17,6 +17,7 @@ import sys
 import threading
 import traceback
 import weakref
+from collections import deque
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
@@ -48,19 +49,16 @@ class Processes:
         self._payload = _dumps(call)
         self._workers: list[_Worker] = []
         self._lock = threading.Lock()
-        self._free: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
-        for _ in range(count):
-            self._free.put(None)
+        self._slots = threading.BoundedSemaphore(count)
+        self._idle: deque[_Worker] = deque()
         self._closed = False
         weakref.finalize(self, _end, self._workers)
 
     def __call__(self, batch: Batch) -> dict[str, Value]:
-        worker = self._free.get()
-        try:
-            worker = worker or self._start()
+        with self._slots:
+            worker = self._worker()
             reply = worker.call(batch)
-        finally:
-            self._free.put(worker if worker is not None and worker.alive else None)
+            self._idle.append(worker)
         if "values" in reply:
             values: dict[str, Value] = reply["values"]
             return values
@@ -69,10 +67,13 @@ class Processes:
             raise error
         raise CallError(reply["row"]) from error
 
-    def _start(self) -> _Worker:
+    def _worker(self) -> _Worker:
+        """A worker that waits for a call, or a new one."""
         with self._lock:
             if self._closed:
                 raise TransformError("the iteration has ended, and its transform processes with it")
+            if self._idle:
+                return self._idle.pop()
             self._workers[:] = [worker for worker in self._workers if worker.alive]
             worker = _Worker(self._payload)
             self._workers.append(worker)
@@ -82,15 +83,6 @@ class Processes:
         with self._lock:
             self._closed = True
             _end(self._workers)
-        idle = 0
-        while not self._free.empty():
-            try:
-                self._free.get_nowait()
-            except queue.Empty:  # another thread was first
-                break
-            idle += 1
-        for _ in range(idle):  # those who wait for a worker learn that there is none any more
-            self._free.put(None)
 
 
 def _end(workers: list[_Worker]) -> None:
@@ -134,6 +126,9 @@ class _Worker:
                 f"a transform process ended {how} in the middle of a batch. If it was killed, memory may have run out: "
                 "use fewer num_processes or a smaller batch_size; else the function ended the process"
             ) from error
+        except BaseException:  # Ctrl-C, mostly: the answer would be the next call's
+            self.end()
+            raise
 
     def end(self) -> None:
         """End the process, if it is this process's own. The socket closes when nobody refers to it: a thread may be

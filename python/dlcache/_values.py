@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ._errors import ColumnError, OptionError
 from ._memory import address_of, copy_spans
+from ._positions import Positions, row_positions
 
 Int64s = npt.NDArray[np.int64]
 Kind = Literal["array", "ragged", "text", "bytes", "object"]
@@ -86,9 +87,9 @@ class Ragged:
         )
         return filled
 
-    def take(self, rows: Int64s) -> Ragged:
-        """These rows, in this order, as a new Ragged."""
-        return Ragged(*_take(self.values, self.offsets, rows))
+    def take(self, rows: Positions) -> Ragged:
+        """These rows, in this order, as a new Ragged. Raises PositionError."""
+        return Ragged(*_take(self.values, self.offsets, row_positions(rows, len(self))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,9 +113,9 @@ class Strings:
             raise OptionError(f"Strings are sliced with step 1, not {step}")
         return Strings(*_part(self.data, self.offsets, start, stop), self.text)
 
-    def take(self, rows: Int64s) -> Strings:
-        """These values, in this order, as new Strings."""
-        return Strings(*_take(self.data, self.offsets, rows), self.text)
+    def take(self, rows: Positions) -> Strings:
+        """These values, in this order, as new Strings. Raises PositionError."""
+        return Strings(*_take(self.data, self.offsets, row_positions(rows, len(self))), self.text)
 
     def to_arrow(self) -> Any:
         """A pyarrow array of type `large_string` or `large_binary` over the same memory."""

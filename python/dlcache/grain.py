@@ -9,19 +9,20 @@ from ._fields import Nulls
 from ._loader import NumpyLoader
 from ._manifest import Decimals
 from ._options import LoaderOptions, Output
+from ._positions import Positions, is_one
 from ._readable import Readable
 from ._transform import TransformSpec
 
 
 class GrainSource:
     """Rows by their position: `source[i]` is a dict (or tuple or namedtuple, see `output`) of NumPy arrays and numbers,
-    `str`, `bytes` and arrays of a ragged row's length.
+    `str`, `bytes` and arrays of a ragged row's length. `source[[3, 1]]` is a list of such rows, see `Dataset.gather`.
 
     Grain shuffles, shards and batches: `grain.MapDataset.source(GrainSource(dataset)).shuffle(seed=0).batch(32)`. It
     needs no Grain itself. It can be pickled into worker processes, and threads may share it. Options as in
     `Dataset.numpy`; a transform gets batches of the rows that are asked for at once, often one.
 
-    Raises OptionError, ColumnError and NullValueError at once, IndexError, ShardError and TransformError when read.
+    Raises OptionError, ColumnError and NullValueError at once, PositionError, ShardError and TransformError when read.
     """
 
     def __init__(
@@ -49,15 +50,15 @@ class GrainSource:
     def __len__(self) -> int:
         return len(self._loader.dataset)
 
-    def __getitem__(self, record_key: SupportsIndex) -> Any:
-        return self._getitems([record_key])[0]
+    def __getitem__(self, record_key: SupportsIndex | Positions) -> Any:
+        return self._getitems([record_key])[0] if is_one(record_key) else self._getitems(record_key)
 
-    def _getitems(self, record_keys: Sequence[SupportsIndex]) -> list[Any]:
+    def _getitems(self, record_keys: Any) -> list[Any]:
         """Rows at once: Grain asks for those of a batch so, where it can."""
-        values = self._loader.take([key.__index__() for key in record_keys])
+        values = self._loader.take(record_keys)
         return [
             self._loader.arrange({name: value[row] for name, value in values.items()})
-            for row in range(len(record_keys))
+            for row in range(len(next(iter(values.values()))))
         ]
 
     def __repr__(self) -> str:

@@ -99,6 +99,21 @@ private[dlcache] object Alignment {
       })
   }
 
+  /** The first column whose rows have one shape in `there`, and not in `appended`. */
+  def shapes(there: Manifest, appended: Manifest): Option[Mismatch] = {
+    def text(shape: Option[Seq[Int]]) = shape.fold("no shape")(_.mkString("[", ", ", "]"))
+    there.columns.zip(appended.columns).collectFirst {
+      case (before, after) if there.rows > 0 && before.shape.isDefined && before.shape != after.shape =>
+        val why = if (after.nulls > 0 || after.nullElements > 0) "nulls" else "other lengths"
+        Mismatch(
+          before.name,
+          s"has the shape ${text(before.shape)} in all rows of the dataset, and the new rows have $why: readers would " +
+            "deliver rows of different lengths. Give the new rows this shape, or set the option 'ifShapeChanges' to " +
+            "'allow', for tables in their OPTIONS or as spark.datasource.dlcache.ifShapeChanges"
+        )
+    }
+  }
+
   /** A schema for the rows of both: what may be null in one may be null. Names and types are those of `there`. */
   def widen(there: StructType, added: StructType): StructType =
     StructType(there.fields.zip(added.fields).map { case (a, b) =>
