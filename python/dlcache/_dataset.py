@@ -157,9 +157,8 @@ class Dataset(Readable):
     def stats(self, column: str) -> dict[str, Any]:
         """What the writer counted in a column, over all rows of the version: `nulls`, `null_elements`, and where known
         `count`, `min`, `max`, `mean`, `variance`, `std` (numbers, or for small tensors arrays of the tensor's shape),
-        `classes`
-        (a dict from value to count) and `lengths` (least and greatest). Decimals count as numbers. The name of an
-        element of a packed column gives that element's numbers. Raises ColumnError."""
+        `classes` (a dict from value to count) and `lengths` (least and greatest). Decimals count as numbers. The name
+        of an element of a packed column gives that element's numbers. Raises ColumnError."""
         return statistics(self.manifest, column, self._columns)
 
     def class_counts(self, column: str) -> dict[Any, int]:
