@@ -19,7 +19,7 @@ SPARK_HOME_OF_VENV = $$($(BIN)/python -c 'import pathlib, pyspark; print(pathlib
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-python test-jvm test-integration test-spark-lowest test-matrix test-lowest test-load \
-  test-protocol test-kills test-clouds fuzz fuzz-keys lint format benchmark golden clean
+  test-protocol test-kills test-loaders test-clouds fuzz fuzz-keys lint format benchmark golden clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -70,6 +70,11 @@ test-protocol: $(INSTALLED) ## writers, readers, deletion and gc in far more ord
 KILLS := 200
 test-kills: $(INSTALLED) $(JAR) ## drivers, readers and collectors killed at random, KILLS times
 	PYTHONPATH=python KILLS=$(KILLS) $(BIN)/python integration/kills.py
+
+LOADERS_SECONDS := 300
+LOADERS_SEED := $(shell date +%s)
+test-loaders: $(INSTALLED) ## random datasets, options, ranks and resume points for LOADERS_SECONDS, from LOADERS_SEED on
+	PYTHONPATH=tests:python $(BIN)/python -W error tests/random_loaders.py $(LOADERS_SECONDS) $(LOADERS_SEED)
 
 FUZZ_SECONDS := 300
 fuzz: $(INSTALLED) ## damaged manifests and shards, with Atheris, for FUZZ_SECONDS each

@@ -93,7 +93,6 @@ def _pyarrow(share: float) -> Contestant:
 
 TAKE_IN_THREADS, TAKE_COLUMNS = "NumPy take, default threads", "NumPy take of columns, default threads"
 TAKE, SLICES, DLCACHE = "NumPy take", "slices of the map", "dlcache"
-CHECKED_SLICES = "slices of the map, checked for writes"
 ONE_THREAD = "dlcache, one gather thread"
 SEPARATE, PACKED = "dlcache, separate columns", "dlcache, packed"
 LOOP, VECTORISED = "Python loop over a map", "NumPy, vectorised"
@@ -127,7 +126,6 @@ _CELLS: tuple[Cell, ...] = (
         False,
         (
             _limit(SLICES, "Arrays", "torch"),
-            _limit(CHECKED_SLICES, "ArraysChecked", "torch"),
             _dlcache(DLCACHE, "Torch", "torch"),
             _pyarrow(0.25),
             *TORCH_EMBEDDINGS_PEERS,

@@ -18,8 +18,6 @@ from benchmarks.workloads import LONGEST, Array, Batch, decode, mapped
 
 Input = TypeVar("Input")
 AHEAD = 2
-PAGE = mmap.PAGESIZE
-CHECKED_BYTES = 8 << 20
 SUPER_BATCH_BYTES = 4 << 20
 
 COLUMNS = {"embeddings": ("features", "label"), "tabular": ("floats", "ints")}
@@ -95,27 +93,6 @@ class ArraysInThreads(Arrays):
             name: array.take(ids, axis=0, out=buffers[name][: len(ids)], mode="clip")
             for name, array in self.arrays.items()
         }
-
-
-class ArraysChecked(Arrays):
-    """Slices of private maps, of which Linux was asked, 8 MB at a time, whether somebody has written there: what one
-    must know before it lends a part of a map again."""
-
-    def _in_order(self, batch_size: int) -> Iterator[Batch]:
-        from dlcache._private import page_states, was_written
-
-        checked = dict.fromkeys(self.arrays, 0)
-        for start in range(0, self.rows, batch_size):
-            slices = {name: array[start : start + batch_size] for name, array in self.arrays.items()}
-            for name, array in self.arrays.items():
-                while checked[name] < min((start + batch_size) * array[:1].nbytes, array.nbytes):
-                    first = array.__array_interface__["data"][0] + checked[name]
-                    size = min(CHECKED_BYTES, array.nbytes - checked[name])
-                    states = page_states(first // PAGE, -(-size // PAGE))
-                    if states is None or was_written(states):
-                        raise ValueError("somebody has written into the map, or Linux does not say")
-                    checked[name] += CHECKED_BYTES
-            yield to_torch(slices)
 
 
 class ColumnsInThreads(ArraysInThreads):

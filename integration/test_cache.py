@@ -69,6 +69,28 @@ def test_a_path_takes_one_key_and_says_so(source: Any, tmp_path: Path) -> None:
     assert (len(replaced), replaced.result.version) == (5, 2)
 
 
+def test_a_nightly_job_that_runs_again_adds_nothing(source: Any, tmp_path: Path) -> None:
+    path = tmp_path / "dataset"
+    nights = [source.where("id < 3"), source.where("id >= 3 AND id < 7")]
+    for night in nights:
+        dlcache.cache(night, path, mode="append")
+    for night in nights:
+        with pytest.raises(dlcache.WriteError, match="if_appended") as raised:
+            dlcache.cache(night, path, mode="append")
+        assert raised.value.condition == "DLCACHE_ALREADY_APPENDED"
+        skipped = dlcache.cache(night, path, mode="append", if_appended="skip")
+        assert (skipped.result.hit, skipped.version, len(skipped)) == (True, 2, 7)
+    assert len(dlcache.cache(nights[0], path, mode="append", if_appended="append")) == 10
+
+
+def test_the_same_rows_with_another_dtype_are_told_by_name(source: Any, tmp_path: Path) -> None:
+    path = tmp_path / "dataset"
+    source.write.format("dlcache").save(str(path))
+    with pytest.raises(dlcache.WriteError, match=r"`dtype` is 'source' there and 'float32' here.*dtype=None"):
+        dlcache.cache(source, path)
+    assert dlcache.cache(source, path, dtype=None).result.hit
+
+
 def test_the_outcome_is_had_with_and_without_a_query(
     spark: Any, source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

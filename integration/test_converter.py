@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import dlcache
+from dlcache._leases import parse_lease
 from dlcache.converter import SparkDatasetConverter, TransformSpec, make_spark_converter
 
 ROOT = Path(__file__).parent.parent
@@ -86,6 +87,22 @@ def test_renamed_or_changed_inputs_are_not_stale(spark: Any, jobs: Any, parent: 
     assert rows_of(again) == {"id": [0, 1, 2, 3]}
     again.delete()
     assert not Path(again.file_urls[0].removeprefix("file://")).exists()
+
+
+def test_what_a_converter_wrote_is_marked_as_temporary_and_what_it_found_is_not(spark: Any, parent: Path) -> None:
+    def marks(path: str) -> int:
+        leases = [parse_lease(each.read_bytes()) for each in Path(path).glob("_dlcache/leases/*.json")]
+        return sum(lease is not None and lease.kind == "temporary" for lease in leases)
+
+    found = dlcache.cache(spark.range(7), root=parent)
+    assert marks(make_spark_converter(spark.range(7)).dataset.path) == 0
+    made = make_spark_converter(spark.range(8))
+    path = made.dataset.path
+    assert marks(path) == 1
+    assert not [each for each in dlcache.gc(parent, grace=0, retention=0).datasets if each.deleted]
+    made.delete()
+    assert not Path(path).exists()
+    found.delete()
 
 
 def test_columns_that_petastorm_loses(spark: Any, parent: Path) -> None:

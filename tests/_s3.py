@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -41,7 +41,8 @@ class S3:
     """The server.
 
     fail_every: every n-th request gets a 503; stall_every: or no answer. slow: a request for the bytes of a shard waits
-    for this event, if there is one, and `waiting` counts them.
+    for this event, if there is one, and `waiting` counts them. stalls: a request for which this is true waits until
+    `resume` is set, and `waiting` counts it too.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -50,6 +51,8 @@ class S3:
     fail_every: int = 0
     stall_every: int = 0
     slow: threading.Event | None = None
+    stalls: Callable[[Request], bool] | None = None
+    resume: threading.Event = field(default_factory=threading.Event)
     waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     port: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -115,6 +118,7 @@ def serving() -> Iterator[S3]:
         state._over.set()
         if state.slow is not None:
             state.slow.set()
+        state.resume.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -134,7 +138,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         asked = re.fullmatch(r"bytes=([0-9]+)-([0-9]+)", self.headers.get("Range", ""))
         first, last = (int(asked[1]), int(asked[2])) if asked else (None, None)
-        fate = self.s3.take(Request(self.command, key, first, last))
+        request = Request(self.command, key, first, last)
+        fate = self.s3.take(request)
+        if self.s3.stalls is not None and self.s3.stalls(request):
+            self.s3.waiting.release()
+            self.s3.resume.wait(120)
         if fate == "stall":
             self.s3._over.wait(30)
             self.close_connection = True

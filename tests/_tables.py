@@ -87,8 +87,8 @@ def expected(source: pa.Table, name: str) -> list[Any]:
         return [(value - epoch) // datetime.timedelta(microseconds=1) for value in values]
     if kind == "date":
         return [(value - datetime.date(1970, 1, 1)).days for value in values]
-    if kind in ("decimal9", "decimal18"):
-        return [int(value.scaleb(2)) for value in values]
+    if kind.startswith("decimal"):
+        return [float(value) for value in values]
     if kind in ("null_int", "null_string"):
         return [fill if value is None else value for value in values]
     if kind == "null_list":

@@ -68,7 +68,7 @@ def write(
         "created-at": "2026-11-23T08:15:30.123Z",
         "created-by": "tests",
         "plan-key": {"scope": "durable", "digest": "ab" * 32},
-        "schema": {"type": "struct", "fields": []},
+        "schema": {"type": "struct", "fields": list(filter(None, map(_spark_field, table.schema)))},
         "columns": columns,
         "rows": sum(shard["rows"] for shard in shards),
         "bytes": sum(shard["bytes"] for shard in shards),
@@ -121,7 +121,7 @@ def _column(path: Sequence[str], array: pa.Array) -> dict[str, Any]:
     dtype, logical = _dtype(flat.type)
     if shape:
         out["null-elements"] = flat.null_count
-        if dtype is None or logical or (len(shape) > 1 and (ragged or flat.null_count)):
+        if dtype is None or logical not in (None, "decimal") or (len(shape) > 1 and (ragged or flat.null_count)):
             return {**out, "storage": "nested"}
         if ragged or flat.null_count:
             out["storage"] = "ragged"
@@ -146,6 +146,15 @@ def _column(path: Sequence[str], array: pa.Array) -> dict[str, Any]:
     if pa.types.is_decimal(flat.type):
         out |= {"precision": flat.type.precision, "scale": flat.type.scale}
     return out
+
+
+def _spark_field(field: pa.Field) -> dict[str, Any] | None:
+    """The field as Spark's JSON has it: of those that readers look at, arrays of decimals."""
+    if not pa.types.is_list(field.type) or not pa.types.is_decimal(field.type.value_type):
+        return None
+    element = f"decimal({field.type.value_type.precision},{field.type.value_type.scale})"
+    kind = {"type": "array", "elementType": element, "containsNull": True}
+    return {"name": field.name, "type": kind, "nullable": True, "metadata": {}}
 
 
 def _dtype(kind: pa.DataType) -> tuple[str | None, str | None]:

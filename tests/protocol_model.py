@@ -52,7 +52,7 @@ class Recorder:
 
     def __init__(self, pid: int, answers: tuple[Any, ...], scheme: str, pages: int) -> None:
         self.pid, self.pages = pid, pages
-        self.uri = types.SimpleNamespace(scheme=scheme)
+        self.uri = types.SimpleNamespace(scheme=scheme, authority="", path="")
         self.options: dict[str, Any] = {}
         self._answers = iter(answers)
         self.next: Operation | None = None

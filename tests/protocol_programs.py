@@ -48,9 +48,13 @@ def reader(store: Recorder) -> None:
         return
     try:
         shards = _manifest(store, numbers[-1])["shards"]
-        held = _Held(Store(PATH, None, store), numbers[-1])  # type: ignore[arg-type]
+    except FileNotFoundError:
+        return
+    held = _Held(Store(PATH, None, store), numbers[-1])  # type: ignore[arg-type]
+    try:
         held.take()
-    except (FileNotFoundError, NotADatasetError):
+    except NotADatasetError:
+        held.drop()
         return
     store.do("hold", tuple(shard["path"] for shard in shards))
     store.do("release")

@@ -56,6 +56,46 @@ def test_the_manifest_is_asked_first(tmp_path: Path) -> None:
     assert loaded.class_counts("label") == {0: 1, 1: 2}
 
 
+def test_what_has_no_classes_says_how_to_cast(dataset: dlcache.Dataset) -> None:
+    with pytest.raises(OptionError, match=r"scalar of float64.*F.col\(.x.\).cast\(.long.\)"):
+        dataset.class_weights("x")
+
+
+def indexed(path: Path, labels: Any, kind: str = "nominal") -> dlcache.Dataset:
+    """What the connector writes of the output of a `StringIndexer`."""
+    metadata = {"ml_attr": {"type": kind, "vals": labels, "name": "label"}, "dlcache.type": "double"}
+    field = {"name": "label", "type": "long", "nullable": True, "metadata": metadata}
+    schema = {"type": "struct", "fields": [field]}
+    return dlcache.load(write(path, pa.table({"label": [0, 1, 1, 2]}), schema=schema))
+
+
+def test_labels_of_spark_ml_are_the_vocabulary_of_class_numbers(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    loaded = indexed(tmp_path, ["cat", "dog", "cow"])
+    assert loaded.vocabulary("label") == ("cat", "dog", "cow")
+    assert loaded.class_counts("label") == {0: 1, 1: 2, 2: 1}
+    weights = torch.tensor(list(loaded.class_weights("label").values()), dtype=torch.float32)
+    batch = next(iter(loaded.torch(4)))
+    assert batch["label"].dtype == torch.int64
+    assert torch.nn.functional.cross_entropy(torch.zeros(4, 3), batch["label"], weights).item() > 0
+
+
+@pytest.mark.parametrize("labels", [None, [], ["a", 1], "ab", {"a": 0}])
+def test_metadata_without_labels_says_nothing(tmp_path: Path, labels: Any) -> None:
+    with pytest.raises(OptionError, match="labels of Spark ML"):
+        indexed(tmp_path, labels).vocabulary("label")
+
+
+def test_class_numbers_of_other_labels_are_not_mixed(tmp_path: Path) -> None:
+    one, same = (indexed(tmp_path / name, ["a", "b", "c"]) for name in ("one", "same"))
+    other = indexed(tmp_path / "other", ["c", "b", "a"])
+    assert dlcache.mix([one, same]).vocabulary("label") == ("a", "b", "c")
+    with pytest.raises(
+        ColumnError, match=r"'label' has class numbers of other labels \('a', 'b', 'c' and 'c', 'b', 'a'"
+    ):
+        dlcache.mix([one, other])
+
+
 def test_weights_are_those_of_scikit_learn(dataset: dlcache.Dataset) -> None:
     weights = pytest.importorskip("sklearn.utils.class_weight")
     labels = dataset.filter(("label", ">=", 0)).gather(np.arange(108), ["label"], nulls={"label": 0})["label"]

@@ -90,7 +90,8 @@ SCHEMAS = {
         differences=many(TEXT),
     ),
     "verify": record(
-        datasets=many(record(path=TEXT, version=WHOLE, shards=WHOLE, bytes=WHOLE, problems=many(PROBLEM)))
+        datasets=many(record(path=TEXT, version=WHOLE, shards=WHOLE, bytes=WHOLE, problems=many(PROBLEM))),
+        problems=many(PROBLEM),
     ),
     "gc": record(
         **{
@@ -101,7 +102,7 @@ SCHEMAS = {
             "skipped": many(TEXT),
         }
     ),
-    "rm": record(**{"dry-run": {"type": "boolean"}, "datasets": many(REPORT)}),
+    "rm": record(**{"dry-run": {"type": "boolean"}, "datasets": many(REPORT), "problems": many(PROBLEM)}),
 }
 
 
@@ -156,6 +157,20 @@ def test_ls(root: Path) -> None:
     assert len(run_json("ls", root, code=1)["problems"]) == 1
 
 
+def test_ls_shows_what_it_can_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(root / "other", pa.table({"x": np.arange(5)}))
+
+    def refuse(path: str) -> dlcache.Dataset:
+        if path.endswith("other"):
+            raise dlcache.StorageError(f"cannot list {path}: no permission")
+        return dlcache.load(path)
+
+    monkeypatch.setattr("dlcache._cli_app.load", refuse)
+    document = run_json("ls", root, code=4)
+    assert [each["path"] for each in document["datasets"]] == [str(root / "train")]
+    assert [each["path"] for each in document["problems"]] == [str(root / "other")]
+
+
 def test_ls_of_the_default_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLCACHE_ROOT", str(root))
     assert run("ls") == run("ls", root)
@@ -198,6 +213,15 @@ def test_verify(root: Path) -> None:
     assert run("verify", root / "train")[0] == 1
     (report,) = run_json("verify", root / "train", code=1)["datasets"]
     assert report["problems"][0]["path"] == f"data/{shard.name}"
+    # What cannot be looked at keeps nothing from being reported.
+    for paths in ((root / "train", root / "nowhere"), (root / "nowhere", root / "train")):
+        code, out, err = run("verify", *paths)
+        assert code == 3
+        assert f"data/{shard.name}: " in out
+        assert f"{root / 'nowhere'} is not a dlcache dataset" in err
+        document = run_json("verify", *paths, code=3)
+        assert [each["path"] for each in document["datasets"]] == [str(root / "train")]
+        assert [each["path"] for each in document["problems"]] == [str(root / "nowhere")]
 
 
 def test_explain(root: Path) -> None:
@@ -306,6 +330,19 @@ def test_rm(root: Path) -> None:
     assert "in use by reader" in err
     assert run("rm", root / "photos")[0] == 3
     assert run("rm", root / "nowhere", root / "train")[0] == 3
+    held.unlink()
+    other = write(root / "other", pa.table({"x": np.arange(5)}))
+    for paths in ((other, root / "nowhere"), (root / "nowhere", other), (other, root / "photos")):
+        code, out, err = run("rm", *paths)
+        assert (code, out) == (3, "")
+        assert f"{other} was not deleted, because another path was refused" in err
+        assert len(dlcache.load(other)) == 5
+    document = run_json("rm", other, root / "nowhere", code=3)
+    assert document["datasets"] == []
+    assert [each["path"] for each in document["problems"]] == [str(root / "nowhere"), str(other)]
+    assert run("rm", other, f"{root}/../root/other")[0] == 0  # one dataset, named twice
+    assert not other.exists()
+    held = lease(root / "train", "reader", live=True, version=1)
     assert run_json("rm", root / "train", "--dry-run", "--force")["datasets"][0]["deleted"]
     assert (root / "train").exists()
     held.unlink()

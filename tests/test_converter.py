@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -251,8 +252,10 @@ def test_leaving_the_context_ends_the_threads(made: SparkDatasetConverter) -> No
         iteration = iter(loader)
         next(iteration)
     assert threading.active_count() == before
-    with pytest.raises(StopIteration):
+    with pytest.raises(OptionError, match="`with` block ended"):
         next(iteration)
+    with pytest.raises(OptionError, match="`with` block ended"):
+        next(iter(loader))
 
 
 def test_compressed_or_remote_data_are_shuffled_in_windows(source: Path, tmp_path: Path) -> None:
@@ -449,6 +452,99 @@ def test_dates_and_times_are_nanoseconds_as_petastorms_are(odd: SparkDatasetConv
     assert batch["at"].tolist() == [1_000_000_000] * 6
 
 
+@pytest.mark.parametrize(
+    ("kind", "number", "says"),
+    [
+        (pa.timestamp("us", "UTC"), 253_402_300_799_999_999, "timestamp 9999-12-31T23:59:59.999999"),
+        (pa.timestamp("us"), -9_223_372_036_854_776, "timestamp 1677-09-21T00:12:43.145224"),
+        (pa.date32(), 106_752, "date 2262-04-12"),
+    ],
+)
+def test_times_that_nanoseconds_cannot_hold_are_named(tmp_path: Path, kind: Any, number: int, says: str) -> None:
+    numbers = pa.array([0, number], pa.int32() if kind == pa.date32() else pa.int64())
+    far = make_spark_converter(write(tmp_path, pa.table({"id": [0, 1], "at": numbers.view(kind)})))
+    with far.make_torch_dataloader(num_epochs=1) as loader, pytest.raises(TransformError, match=f"'at' has the {says}"):
+        list(loader)
+    spec = TransformSpec(lambda frame: frame, removed_fields=["at"])
+    with far.make_torch_dataloader(num_epochs=1, transform_spec=spec) as loader:
+        if kind == pa.date32():  # pandas gets `datetime.date`, which holds it
+            assert len(list(loader)) == 1
+        else:
+            with pytest.raises(TransformError, match=f"'at' has the {says}"):
+                list(loader)
+    if kind == pa.date32():
+        spec = TransformSpec(lambda frame: frame)
+        with (
+            far.make_torch_dataloader(num_epochs=1, transform_spec=spec) as loader,
+            pytest.raises(TransformError, match="'at' has the time 2262-04-12"),
+        ):
+            list(loader)
+    assert far.dataset.gather([1], ["at"])["at"].tolist() == [number]
+
+
+def test_the_last_times_that_nanoseconds_hold_are_delivered(tmp_path: Path) -> None:
+    times = pa.array([-9_223_372_036_854_775, 9_223_372_036_854_775]).view(pa.timestamp("us", "UTC"))
+    days = pa.array([-106_751, 106_751], pa.int32()).view(pa.date32())
+    made = make_spark_converter(write(tmp_path, pa.table({"id": [0, 1], "at": times, "day": days})))
+    wanted = [-9_223_372_036_854_775_000, 9_223_372_036_854_775_000]
+    for spec in (None, TransformSpec(lambda frame: frame)):
+        with made.make_torch_dataloader(num_epochs=1, transform_spec=spec, shuffle_row_groups=False) as loader:
+            batch = next(iter(loader))
+        assert batch["at"].tolist() == wanted
+        assert batch["day"].tolist() == [-106_751 * 86_400_000_000_000, 106_751 * 86_400_000_000_000]
+
+
+def test_booleans_are_uint8_in_pytorch_as_petastorms_are(tmp_path: Path) -> None:
+    flags = pa.array([[True], [False, True]], pa.list_(pa.bool_()))
+    made = make_spark_converter(write(tmp_path, pa.table({"flag": [True, False], "flags": flags})))
+    with made.make_torch_dataloader(num_epochs=1, shuffle_row_groups=False) as loader:
+        batch = next(iter(loader))
+    assert batch["flag"].dtype == batch["flags"].dtype == torch.uint8
+    assert (1 - batch["flag"]).tolist() == [0, 1]
+    spec = TransformSpec(
+        lambda frame: frame.assign(n=np.uint16(65535), m=np.uint32(1 << 31)),
+        [("n", np.uint16, ()), ("m", np.uint32, ())],
+        selected_fields=["n", "m"],
+    )
+    with made.make_torch_dataloader(num_epochs=1, transform_spec=spec) as loader:
+        batch = next(iter(loader))
+    assert (batch["n"].dtype, batch["n"][0].item()) == (torch.int32, 65535)
+    assert (batch["m"].dtype, batch["m"][0].item()) == (torch.int64, 1 << 31)
+
+
+def test_decimals_are_numbers_and_objects_in_pandas(tmp_path: Path) -> None:
+    rows = [Decimal("1.0"), Decimal("0.1"), None]
+    table = pa.table(
+        {
+            "label": pa.array(rows[:2] * 2, pa.decimal128(2, 1)),
+            "wide": pa.array([*rows, rows[0]], pa.decimal128(30, 1)),
+            "list": pa.array([[Decimal("0.1")] * 2] * 4, pa.list_(pa.decimal128(30, 1))),
+        }
+    )
+    made = make_spark_converter(write(tmp_path, table, options={"dtype": "float32"}))
+    with made.make_torch_dataloader(num_epochs=1, shuffle_row_groups=False) as loader:
+        batch = next(iter(loader))
+    assert {value.dtype for value in batch.values()} == {torch.float32}
+    assert batch["label"].tolist()[:2] == [1.0, float(np.float32(0.1))]
+    assert batch["wide"].isnan().tolist() == [False, False, True, False]
+    seen: list[Any] = []
+
+    def fill(frame: Any) -> Any:
+        seen.append(frame.copy())
+        frame["wide"] = frame["wide"].map(lambda value: Decimal("7.5") if value is None else value)
+        return frame
+
+    spec = TransformSpec(fill, [("list", np.float64, (2,))])
+    with made.make_torch_dataloader(num_epochs=1, shuffle_row_groups=False, transform_spec=spec) as loader:
+        batch = next(iter(loader))
+    assert seen[-1]["label"].tolist() == rows[:2] * 2
+    assert seen[-1]["wide"].tolist() == [*rows, rows[0]]
+    assert batch["label"].dtype == torch.float32
+    assert batch["wide"].tolist() == [1.0, float(np.float32(0.1)), 7.5, 1.0]
+    assert batch["list"].dtype == torch.float64
+    assert batch["list"].tolist() == [[0.1, 0.1]] * 4
+
+
 def image(frame: Any) -> Any:
     frame["image"] = [np.full((2, 3), float(row)) for row in frame["id"]]
     return frame.drop(columns=["features"])
@@ -470,7 +566,9 @@ def test_edited_fields_are_converted_and_come_last(made: SparkDatasetConverter) 
     ("func", "edit_fields", "says"),
     [
         (image, [("image", np.float32, (3, 2), False)], r"shape \(2, 3\)"),
-        (lambda frame: frame.assign(label=frame["label"] + 0.5), None, "no int32"),
+        (lambda frame: frame.assign(label=frame["label"] + 0.5), None, r"\.5, which is no int32"),
+        (lambda frame: frame.assign(label=[Decimal("0.5")] * len(frame)), None, r"0\.5, which is no int32"),
+        (lambda frame: frame.assign(label=1e300), [("label", np.float32, ())], r"1e\+300, which is no float32"),
         (lambda frame: frame.assign(extra=1), None, "extra.*edit_fields"),
         (lambda frame: frame.drop(columns="label"), None, "no field 'label'"),
         (lambda frame: frame["label"], None, "DataFrame"),
@@ -486,6 +584,73 @@ def test_what_a_transform_returns_is_checked(
         pytest.raises(TransformError, match=says),
     ):
         next(iter(loader))
+
+
+def some(frame: Any) -> Any:
+    """Each row as often as its label says: not at all, once, twice."""
+    return frame.loc[frame.index.repeat(frame["label"])]
+
+
+SOME = sorted(np.repeat(np.arange(ROWS), np.arange(ROWS) % 3).tolist())
+
+
+@pytest.mark.parametrize("batch_size", [7, 32, 300])
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_a_transform_may_drop_and_add_rows(made: SparkDatasetConverter, batch_size: int, shuffled: bool) -> None:
+    options: dict[str, Any] = {"transform_spec": TransformSpec(some), "shuffle_row_groups": shuffled}
+    batches = read(made, batch_size=batch_size, **options)
+    assert sorted(flat(batches)) == SOME
+    assert {len(batch) for batch in batches[:-1]} <= {batch_size}
+    assert len(batches) == -(-len(SOME) // batch_size)
+    few = TransformSpec(lambda frame: frame[frame["id"] < 5])
+    assert [len(batch) for batch in read(made, batch_size=50, transform_spec=few)] == [5]
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_endless_batches_are_full_also_where_a_transform_changes_the_rows(
+    made: SparkDatasetConverter, shards: int
+) -> None:
+    for func, expected in ((some, set(SOME)), (lambda frame: frame[frame["id"] % 9 == 0], set(range(0, ROWS, 9)))):
+        seen: set[int] = set()
+        for shard in range(shards):
+            place: dict[str, Any] = {} if shards == 1 else {"cur_shard": shard, "shard_count": shards}
+            with made.make_torch_dataloader(transform_spec=TransformSpec(func), **place) as loader:
+                iteration = iter(loader)
+                for _ in range(20):
+                    rows = next(iteration)["id"].tolist()
+                    assert len(rows) == 32
+                    seen.update(rows)
+        assert seen == expected
+
+
+def test_a_transform_that_drops_rows_is_refused_where_ranks_would_take_unequal_steps(
+    made: SparkDatasetConverter,
+) -> None:
+    with pytest.raises(TransformError, match="as many rows"):
+        read(made, transform_spec=TransformSpec(some), cur_shard=0, shard_count=2)
+    kept = TransformSpec(lambda frame: frame.assign(id=-frame["id"]))
+    parts = [read(made, transform_spec=kept, cur_shard=shard, shard_count=2) for shard in range(2)]
+    assert len(parts[0]) == len(parts[1])
+    assert {-row for part in parts for row in flat(part)} == set(range(ROWS))
+
+
+def test_without_pandas_the_transform_says_so_when_it_is_made(
+    made: SparkDatasetConverter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Foreign:
+        func = staticmethod(some)
+        edit_fields: Any = None
+        removed_fields: Any = None
+        selected_fields: Any = None
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(OptionError, match=r"pip install 'dlcache\[converter\]'"):
+        TransformSpec(some)
+    with pytest.raises(OptionError, match="pip install pandas"):
+        dlcache.TransformSpec(some, input="pandas")
+    with pytest.raises(OptionError, match=r"pip install 'dlcache\[converter\]'"):
+        read(made, transform_spec=Foreign())
+    assert len(flat(read(made, transform_spec=TransformSpec(selected_fields=["id"])))) == ROWS
 
 
 def test_fields_are_selected_and_removed(made: SparkDatasetConverter, caplog: pytest.LogCaptureFixture) -> None:
@@ -585,6 +750,60 @@ def test_no_lease_outlives_the_block(tmp_path: Path) -> None:
     assert not list(path.glob("_dlcache/leases/*.json"))
 
 
+def test_leaving_the_context_closes_everything(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    path = write(tmp_path / "data", pa.table({"id": np.arange(1000)}), shard_rows=100)
+    made = ours(path)
+    kept: list[Any] = []
+    with made.make_tf_dataset(batch_size=2) as dataset:
+        kept.append(iter(dataset))
+        next(kept[0])
+    with made.make_torch_dataloader(batch_size=2) as loader:
+        kept.append(iter(loader))
+        next(kept[1])
+    with made.make_torch_dataloader(2, None, None, 0, lambda reader, **_: reader) as reader:
+        kept.append(reader)
+        next(kept[2])
+    made.delete()
+    assert not path.exists()
+    for iterator in kept:
+        with pytest.raises((OptionError, tf.errors.OpError), match="`with` block ended"):
+            for _ in range(5000):  # TensorFlow delivers what it has read ahead
+                next(iterator)
+    with pytest.raises((OptionError, tf.errors.OpError), match="`with` block ended"):
+        next(iter(dataset))
+
+
+def first_of(rows: list[dict[str, Any]]) -> Any:
+    return rows[0]["id"]
+
+
+@pytest.mark.parametrize("kind", ["own", "DataLoader", "BatchedDataLoader"])
+def test_loaders_can_be_pickled_and_then_iterated(made: SparkDatasetConverter, kind: str) -> None:
+    make: Any = {
+        "own": None,
+        "DataLoader": functools.partial(converter.DataLoader, collate_fn=first_of),
+        "BatchedDataLoader": functools.partial(converter.BatchedDataLoader, transform_fn=torch.as_tensor),
+    }[kind]
+    spec = TransformSpec(image, IMAGE.edit_fields, ["features"])
+    with made.make_torch_dataloader(10, 1, data_loader_fn=make, transform_spec=spec, seed=3) as loader:
+        copy = pickle.loads(pickle.dumps(loader))
+        here, there = list(loader), list(copy)
+    assert len(here) == len(there) == ROWS // 10
+    assert repr(here) == repr(there)
+    copy.close()
+    with pytest.raises(OptionError, match="`with` block ended"):
+        iter(copy)
+
+
+def test_names_of_petastorm_that_are_not_there_say_what_to_use() -> None:
+    for name, way in (("make_reader", "make_spark_converter"), ("InMemBatchedDataLoader", "BatchedDataLoader")):
+        with pytest.raises(AttributeError, match=way):
+            getattr(converter, name)
+    with pytest.raises(AttributeError, match="did you mean 'make_spark_converter'"):
+        _ = converter.make_spark_convertor
+
+
 # Its life
 
 
@@ -658,14 +877,13 @@ def test_nobody_else_deletes_what_a_converter_needs(tmp_path: Path) -> None:
 
 _EXIT = """
 import os, sys
-from dlcache._converter_life import WRITTEN
-from dlcache._files import Files
+from dlcache._temporary import TEMPORARY
 from dlcache import converter, load
 for path in sys.argv[2:]:
     made = converter._converter(load(path), ours=True)
     with made.make_torch_dataloader() as loader:
         next(iter(loader))
-WRITTEN.add(Files(made.dataset.store))
+TEMPORARY.add(made.dataset.store, made.dataset.version)
 if os.fork() == 0:
     sys.exit()
 os.wait()

@@ -199,6 +199,8 @@ def test_folds(dataset: dlcache.Dataset, by: str | None) -> None:
         lambda d: d.split({"a": 0.5}, by="nobody"),
         lambda d: d.folds(1),
         lambda d: d.since(-1),
+        lambda d: d.since(99),
+        lambda d: d.since(d.version + 1),
         lambda d: d.select([]),
         lambda d: d.select("id"),
         lambda d: d.select(["nobody"]),

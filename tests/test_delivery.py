@@ -140,9 +140,9 @@ def test_the_units_of_the_document(tmp_path: Path) -> None:
         "timestamp": (np.int64, 86_401_000_005),
         "timestamp_ntz": (np.int64, 86_401_000_005),
         "time": (np.int64, 2_000_000),
-        "small": (np.int32, 1234),
-        "medium": (np.int64, 1234),
-        "large": (np.object_, decimal.Decimal("12.34")),
+        "small": (np.float64, 12.34),
+        "medium": (np.float64, 12.34),
+        "large": (np.float64, 12.34),
         "struct.x": (np.int64, 1),
         "struct.y.z": (np.object_, "deep"),
         "map": (np.object_, [("k", 1)]),
@@ -154,6 +154,39 @@ def test_the_units_of_the_document(tmp_path: Path) -> None:
     assert loaded.schema["timestamp"].logical == "timestamp"
     assert (loaded.schema["small"].precision, loaded.schema["small"].scale) == (9, 2)
     assert batch["date"].astype("datetime64[D]")[0] == np.datetime64("1970-01-03")
+
+
+_FAR = {
+    "date": (pa.array([2_932_897], pa.int32()).view(pa.date32()), "date 10000-01-01"),
+    "before": (pa.array([-719_163], pa.int32()).view(pa.date32()), "date 0000-12-31"),
+    "utc": (pa.array([253_402_300_800_000_000]).view(pa.timestamp("us", "UTC")), "timestamp 10000-01-01T00:00:00"),
+    "ntz": (pa.array([-62_135_596_800_000_001]).view(pa.timestamp("us")), "timestamp 0000-12-31T23:59:59.999999"),
+}
+
+
+@pytest.mark.parametrize("kind", _FAR)
+def test_dates_that_python_has_not_are_named_inside_maps_and_structs(tmp_path: Path, kind: str) -> None:
+    """As columns they are numbers, of any year."""
+    values, says = _FAR[kind]
+    keys, one = pa.array(["k"]), pa.array([0, 1], pa.int32())
+    structs = pa.StructArray.from_arrays([values], ["day"])
+    source = pa.table(
+        {
+            "top": values,
+            "map": pa.MapArray.from_arrays(one, keys, values),
+            "keys": pa.MapArray.from_arrays(one, values, keys),
+            "list": pa.ListArray.from_arrays(one, structs),
+        }
+    )
+    loaded = dlcache.load(write(tmp_path, source))
+    assert loaded.gather([0], ["top"])["top"].dtype.kind == "i"
+    pytest.importorskip("torch")
+    for name in ("map", "keys", "list"):
+        for read in (loaded.numpy(columns=[name]), loaded.torch(columns=[name])):
+            with pytest.raises(dlcache.ColumnError, match=f"'{name}' has the {says}"):
+                next(iter(read))
+        with pytest.raises(dlcache.ColumnError, match=says):
+            loaded.gather([0], [name])
 
 
 def test_an_open_dataset_stays_on_its_version(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -72,7 +73,7 @@ def reader(dataset: Path) -> Iterator[subprocess.Popen[str]]:
 
 LEASES = st.builds(
     Lease,
-    st.sampled_from(["reader", "application", "writer"]),
+    st.sampled_from(["reader", "application", "writer", "temporary"]),
     st.text(),
     st.integers(1, 2**22),
     st.none() | st.text(),
@@ -102,7 +103,7 @@ def test_what_is_no_lease_is_none(text: bytes) -> None:
     assert parse_lease(text) is None
 
 
-@pytest.mark.parametrize("kind", ["reader", "application", "writer"])
+@pytest.mark.parametrize("kind", ["reader", "application", "writer", "temporary"])
 @pytest.mark.parametrize("host", ["here", "there"])
 @pytest.mark.parametrize("expired", [False, True])
 @pytest.mark.parametrize("running", [True, False, None])
@@ -120,7 +121,7 @@ def test_when_a_lease_is_live(kind: str, host: str, expired: bool, running: bool
         assert asked == []
     elif running is False:
         assert not live
-    elif running and kind == "reader":
+    elif running and kind in ("reader", "temporary"):
         assert live
     else:
         assert live is not expired
@@ -233,6 +234,67 @@ def test_gc_removes_the_directory_with_the_dead_leases(dataset: Path) -> None:
     dlcache.gc(dataset)
     assert not dead.parent.exists()
     assert len(dlcache.load(dataset)) == 100
+
+
+def test_a_dataset_has_one_lease_whatever_it_is_called(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write(tmp_path / "elsewhere" / "train", pa.table({"x": np.arange(5)}))
+    link = tmp_path / "link"
+    link.symlink_to(dataset)
+    monkeypatch.chdir(dataset.parent)
+    with dlcache.load("train") as first, dlcache.load(link) as second, dlcache.load(dataset.as_uri()) as third:
+        assert first == second == third
+        assert len(leases(dataset)) == 1
+        monkeypatch.chdir(other.parent)
+        with dlcache.load("train") as fourth:  # the same text, and another place
+            assert fourth != first
+            assert (len(leases(dataset)), len(leases(other))) == (1, 1)
+            assert (len(first.gather([1])["x"]), len(fourth.gather([1])["x"])) == (1, 1)
+        assert (len(leases(dataset)), len(leases(other))) == (1, 0)
+        link.unlink()
+        link.symlink_to(other)
+        assert len(list(second.numpy(10))) == 10  # a link that is changed changes no dataset that was loaded
+    assert leases(dataset) == []
+
+
+def _interrupt_after(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Ctrl-C comes right after this method of Files has done its work."""
+    method = getattr(Files, name)
+
+    def interrupted(*arguments: object) -> None:
+        method(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Files, name, interrupted)
+
+
+@pytest.mark.parametrize("name", ["put", "has"])
+def test_a_ctrl_c_while_a_lease_is_opened_leaves_none(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    loaded = dlcache.load(dataset)
+    with monkeypatch.context() as patch:
+        _interrupt_after(patch, name)
+        with pytest.raises(KeyboardInterrupt):
+            loaded.gather([1])
+    assert leases(dataset) == []
+    assert not _reading.own_leases(loaded.store)
+    loaded.gather([1])
+    assert len(leases(dataset)) == 1
+    loaded.close()
+    assert leases(dataset) == []
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_worker_processes_leave_no_lease(dataset: Path, method: str) -> None:
+    loaded = dlcache.load(dataset)
+    worker = multiprocessing.get_context(method).Process(target=loaded.gather, args=([3, 1],))  # type: ignore[attr-defined]
+    worker.start()
+    worker.join()
+    assert worker.exitcode == 0
+    assert not (dataset / "_dlcache" / "leases").exists()
 
 
 def test_a_lease_is_renewed_now_and_then(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:

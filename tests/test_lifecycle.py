@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from test_leases import leases, python
 
 import dlcache
 from dlcache._files import Files
-from dlcache._leases import Lease, utc, write_lease
+from dlcache._leases import Lease, parse_lease, utc, write_lease
 from dlcache._root import root_of
+from dlcache._temporary import TEMPORARY
 
 
 @pytest.fixture
@@ -113,9 +116,114 @@ def test_a_temporary_dataset_ends_with_its_process_and_not_with_a_fork(dataset: 
 
 def test_a_temporary_dataset_that_others_read_stays(dataset: Path) -> None:
     other = lease(dataset, "reader", live=True, version=2)
-    with pytest.raises(dlcache.InUseError), dlcache.load(dataset).temporary():
+    with pytest.warns(UserWarning, match="stays until.*in use by reader"), dlcache.load(dataset).temporary():
         pass
-    assert leases(dataset) == [other]
+    assert other in leases(dataset)
+    other.unlink()
+    TEMPORARY.finish()  # as at the end of the process
+    assert not dataset.exists()
+
+
+def test_the_end_of_a_temporary_dataset_hides_no_error(dataset: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Warnings are errors in these tests, which must not take the place of the user's own error."""
+    lease(dataset, "reader", live=True, version=2)
+    with pytest.raises(ZeroDivisionError), dlcache.load(dataset).temporary():
+        _ = 1 / 0
+    assert "in use by reader" in caplog.text
+    TEMPORARY.remove(dlcache.load(dataset).store)
+
+
+def test_a_temporary_dataset_that_was_deleted_in_its_block_ends_quietly(dataset: Path) -> None:
+    with dlcache.load(dataset).temporary() as train:
+        train.delete()
+    assert not dataset.exists()
+
+
+TEMPORARY_READER = """
+import sys, dlcache
+train = dlcache.load(sys.argv[1]).temporary()
+train.gather([0])
+print("there", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_a_temporary_dataset_goes_with_a_process_that_is_terminated(dataset: Path, end: signal.Signals) -> None:
+    with python(TEMPORARY_READER, str(dataset)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "there\n"
+        process.send_signal(end)
+        assert process.wait() == -end
+    assert not dataset.exists()
+
+
+def test_gc_deletes_the_temporary_dataset_of_a_killed_process_and_no_other(dataset: Path) -> None:
+    with python(TEMPORARY_READER, str(dataset)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "there\n"
+        assert not dlcache.gc(dataset).datasets[0].removed
+        process.kill()
+        process.wait()
+        copy = shutil.copytree(dataset, dataset.parent / "copy")
+        write(copy, pa.table({"x": np.arange(5)}), append=True)
+        read = shutil.copytree(dataset, dataset.parent / "read")
+        lease(read, "reader", live=True, version=2)
+    assert dlcache.gc(dataset, dry_run=True).datasets[0].deleted
+    (report,) = dlcache.gc(dataset).datasets
+    assert report.removed[0].reason.startswith("temporary, and its process has ended: temporary with pid")
+    assert not dataset.exists()
+    assert not dlcache.gc(copy).datasets[0].deleted  # somebody has appended to it
+    assert len(dlcache.load(copy)) > 5
+    (kept,) = dlcache.gc(read).datasets
+    assert "in use by reader" in kept.kept[0].reason
+    next((read / "_dlcache" / "leases").glob("*")).unlink()
+    for path in leases(read):
+        assert parse_lease(path.read_bytes()) is not None
+
+
+def test_a_temporary_dataset_of_which_somebody_made_another_version_stays(dataset: Path) -> None:
+    code = """
+    import sys, dlcache
+    train = dlcache.load(sys.argv[1]).temporary()
+    print("there", flush=True)
+    sys.stdin.readline()
+    """
+    with python(code, str(dataset)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "there\n"
+        write(dataset, pa.table({"x": np.arange(5)}), append=True)
+        process.communicate("\n")
+    assert process.returncode == 0
+    assert dlcache.load(dataset).version == 3
+    assert leases(dataset) == []
+
+
+def test_the_last_of_the_processes_that_share_a_temporary_dataset_deletes_it(dataset: Path) -> None:
+    dlcache.load(dataset).temporary()
+    with python("import sys, dlcache; dlcache.load(sys.argv[1]).temporary()", str(dataset)) as process:
+        process.communicate()
+    assert process.returncode == 0
+    assert dataset.exists()
+    TEMPORARY.finish()
+    assert not dataset.exists()
+
+
+def test_gc_goes_on_when_a_dataset_cannot_be_read(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = write(dataset.parent / "other", pa.table({"x": np.arange(5)}))
+    listing = Files.listing
+
+    def refuse(self: Files, folder: str) -> Any:
+        if self.path == str(other):
+            raise dlcache.StorageError(f"cannot list {self.path}: no permission")
+        return listing(self, folder)
+
+    monkeypatch.setattr(Files, "listing", refuse)
+    report = dlcache.gc(dataset.parent)
+    assert sorted(each.path for each in report.datasets) == sorted([str(dataset), str(other)])
+    assert report.problems == (f"cannot list {other}: no permission",)
+    with pytest.raises(dlcache.StorageError):
+        dlcache.gc(other)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import tqdm.auto
 from _tables import table
 from _writer import write
 from hypothesis import given, settings
@@ -27,9 +28,7 @@ from dlcache import (
     TransformError,
     TransformSpec,
     _by_step,
-    _private,
 )
-from dlcache._pace import Pace
 
 ROWS = 230
 
@@ -137,21 +136,11 @@ def test_breaking_off_and_going_on(dataset: dlcache.Dataset) -> None:
 def test_batches_are_the_same_whoever_makes_them(
     dataset: dlcache.Dataset, shuffle: bool, at_once: int, transform: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threads and the consumer's own thread take turns, however they do."""
-    random = np.random.default_rng(5)
-    made_by: set[str] = set()
-
-    def at_random(pace: Pace, *_: float) -> None:
-        made_by.add("threads" if pace.threads else "consumer")
-        pace.threads = bool(random.integers(2))
-
-    monkeypatch.setattr(Pace, "delivered", at_random)
     monkeypatch.setattr(_by_step, "SUPER_BATCH_BYTES", at_once)
     options: dict[str, Any] = {"shuffle": shuffle, "seed": 3, "epochs": 2, "transform": transform}
     alone = ids(dataset.numpy(3, threads=0, **options))
     for threads in (1, 2):
         assert ids(dataset.numpy(3, threads=threads, **options)) == alone
-    assert made_by == {"threads", "consumer"}
 
 
 def test_the_error_is_that_of_the_first_batch_that_has_one(dataset: dlcache.Dataset) -> None:
@@ -190,15 +179,7 @@ def test_writing_into_a_batch_changes_nothing_else(dataset: dlcache.Dataset, shu
     assert dataset.gather([5])["id"].tolist() == [5]
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_what_was_written_into_views_is_gone_when_their_memory_is_lent_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
-) -> None:
-    """Blocks of two pages, so that a shard has many; `known`: whether the system says which pages were written to."""
-    monkeypatch.setattr(_private, "_BLOCK", 2 * _private._PAGE)
-    monkeypatch.setattr(_private, "_BLOCK_PAGES", 2)
-    if not known:
-        monkeypatch.setattr(_private, "page_states", lambda first, count: None)
+def test_what_was_written_into_views_is_gone_in_the_next_epoch(tmp_path: Path) -> None:
     values = np.arange(60_000, dtype=np.int64)
     source = pa.table({"id": values, "half": values / 2})
     loader = dlcache.load(write(tmp_path, source, shard_rows=40_000, row_group_rows=7_000)).numpy(1000)
@@ -283,6 +264,60 @@ def test_a_state_of_something_else_is_refused(dataset: dlcache.Dataset, options:
     with pytest.raises(StateError, match="subset"):
         halves["a"].numpy(16).load_state_dict(halves["b"].numpy(16).state_dict())
     halves["a"].numpy(16).load_state_dict(dataset.split({"a": 0.5, "b": 0.5})["a"].numpy(16).state_dict())
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_state_within_a_loop_resumes_that_loop_also_at_its_end(dataset: dlcache.Dataset, epochs: int) -> None:
+    def made() -> Any:
+        return dataset.numpy(64, shuffle=True, epochs=epochs)
+
+    loader = made()
+    iterator = iter(loader)
+    steps = len(loader)
+    for taken in range(steps + 1):
+        if taken:
+            next(iterator)
+        state = json.loads(json.dumps(loader.state_dict()))
+        resumed = [made(), pickle.loads(pickle.dumps(loader)), made()]
+        resumed[0].load_state_dict(state)
+        resumed[2].load_state_dict(json.loads(json.dumps(resumed[0].state_dict())))
+        for other in resumed:
+            assert len(ids(other)) == steps - taken
+            assert other.state_dict()["epoch"] == epochs
+    assert next(iterator, None) is None
+    after = made()
+    after.load_state_dict(loader.state_dict())
+    assert ids(after) == ids(loader)
+    longer = dataset.numpy(64, shuffle=True, epochs=epochs + 1)
+    longer.load_state_dict(state)
+    assert len(ids(longer)) == steps // epochs
+
+
+@pytest.mark.parametrize("state", [None, 3, {}, {"step": 1}, {"step": True}])
+def test_what_is_no_state_is_refused(dataset: dlcache.Dataset, state: Any) -> None:
+    with pytest.raises(StateError, match="state"):
+        dataset.numpy(4).load_state_dict(state)
+
+
+def test_an_epoch_within_several_is_shown(dataset: dlcache.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str | None] = []
+
+    class Bar(tqdm.auto.tqdm):  # type: ignore[misc]
+        def set_description(self, desc: str | None = None, refresh: bool | None = True) -> None:
+            shown.append(desc)
+
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    loader = dataset.numpy(64, epochs=3, progress=True)
+    for _ in range(2):
+        list(loader)
+    assert shown == ["epoch 1", "epoch 2", "epoch 4", "epoch 5"]
+
+
+def test_an_unknown_option_says_which_was_meant(dataset: dlcache.Dataset) -> None:
+    with pytest.raises(OptionError, match="did you mean 'batch_size'"):
+        dataset.numpy(batchsize=3)
+    with pytest.raises(OptionError, match=r"it is an option of Dataset\.torch"):
+        dataset.numpy(pad_to=3)
 
 
 def test_any_batch_by_its_step(dataset: dlcache.Dataset) -> None:
@@ -446,17 +481,3 @@ def test_a_child_reads_too(dataset: dlcache.Dataset, method: str) -> None:
     rows = queue.get(timeout=60)
     child.join()
     assert rows == flat(ids(dataset.numpy(32, shuffle=True)))
-
-
-def test_the_first_small_super_batches_tell_the_pace_nothing(
-    dataset: dlcache.Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[int] = []
-    monkeypatch.setattr(Pace, "delivered", lambda pace, steps, *seconds: told.append(steps))
-    monkeypatch.setattr(_by_step, "SUPER_BATCH_BYTES", 16 * 2 * 8 * 8)
-    loader = dataset.numpy(2, shuffle=True, columns=["id"], epochs=2)
-    works = [work.steps for work in loader.works(0, 0, 2)]
-    assert works[:3] == [1, 2, 4] and max(works) == loader.super_batch_steps
-    for _ in loader:
-        pass
-    assert told == [steps for steps in works if 4 * steps >= loader.super_batch_steps] and len(told) < len(works)

@@ -33,6 +33,9 @@ def test_a_file_is_where_it_should_be_with_what_is_in_it(size: int, factor: int,
         file.write(content.tobytes())
         file.flush()
         mapped = [map_at_multiple(file.fileno(), size, factor * mmap.PAGESIZE) for _ in range(3)]
+        private = map_at_multiple(file.fileno(), size, factor * mmap.PAGESIZE, private=True)
+    assert private.flags.writeable and np.array_equal(private, content)
+    private[:] = 7
     for one in mapped:
         assert address_of(one) % (factor * mmap.PAGESIZE) == 0
         assert not one.flags.writeable and np.array_equal(one, content)

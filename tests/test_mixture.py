@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dlcache
-from dlcache import ColumnError, OptionError, StateError, TransformError
+from dlcache import ColumnError, OptionError, StateError, TransformError, _order
 from dlcache._pattern import BLOCK, Pattern, quotas
 
 SIZES = (230, 90, 31)
@@ -252,3 +252,20 @@ def test_arguments_that_make_no_sense(parts: list[dlcache.Dataset], arguments: d
         dlcache.mix(**{"datasets": parts, **arguments})
     with pytest.raises(OptionError, match="no rows"):
         dlcache.mix([parts[0], parts[1].filter(("id", "<", 0))])
+
+
+@pytest.mark.parametrize("options", [{}, {"shuffle_window": 20}])
+def test_a_mixture_of_many_datasets_makes_each_order_once(
+    parts: list[dlcache.Dataset], monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    made: list[tuple[int, int]] = []
+    permute = _order.Permutation.__init__
+
+    def counted(self: Any, size: int, key: int) -> None:
+        made.append((size, key))
+        permute(self, size, key)
+
+    monkeypatch.setattr(_order.Permutation, "__init__", counted)
+    many = dlcache.mix([part for _, part in zip(range(14), parts * 5, strict=False)], stop="first")
+    assert len(flat(ids(many.numpy(8, shuffle=True, threads=0, **options)))) == len(many)
+    assert len(made) == len(set(made))

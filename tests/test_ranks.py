@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 import dlcache
 from dlcache import OptionError, _ranks
+from dlcache._options import LoaderOptions
 from dlcache._ranks import TORCHRUN, VARIABLES, Rank, agree, rank_of_task, ranks_of_environment
 
 TORCH = {"RANK": "5", "WORLD_SIZE": "8"}
@@ -151,18 +153,92 @@ def test_a_loader_finds_its_rank(dataset: dlcache.Dataset, monkeypatch: pytest.M
         dataset.numpy(4, rank=0, world_size=3)
 
 
-def test_a_pickled_loader_stays_the_rank_that_it_is(dataset: dlcache.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    def first(loader: Any) -> Any:
-        return next(iter(loader))["id"].tolist()
+def first(loader: Any) -> Any:
+    return next(iter(loader))["id"].tolist()
 
-    alone = pickle.dumps(dataset.numpy(4))
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
+
+@pytest.fixture
+def second_of_two(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes this process rank 1 of 2."""
+
+    def become() -> None:
+        monkeypatch.setenv("RANK", "1")
+        monkeypatch.setenv("WORLD_SIZE", "2")
+
+    return become
+
+
+def test_a_pickled_loader_stays_the_rank_that_it_is(
+    dataset: dlcache.Dataset, monkeypatch: pytest.MonkeyPatch, second_of_two: Callable[[], None]
+) -> None:
+    used = dataset.numpy(4)
+    len(used)
+    alone = [pickle.dumps(dataset.numpy(4)), pickle.dumps(used)]
+    second_of_two()
     placed = pickle.dumps(dataset.numpy(4))
-    assert first(pickle.loads(alone)) == [4, 5, 6, 7]
+    half = pickle.dumps(dataset.numpy(4, rank=1))
+    for data in alone:
+        assert first(pickle.loads(data)) == [4, 5, 6, 7]
     monkeypatch.delenv("RANK")
-    assert first(pickle.loads(placed)) == [4, 5, 6, 7]
-    assert first(pickle.loads(alone)) == [0, 1, 2, 3]
+    for data in (placed, half):
+        assert first(pickle.loads(data)) == [4, 5, 6, 7]
+    for data in alone:
+        assert first(pickle.loads(data)) == [0, 1, 2, 3]
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(OptionError, match=r"rank 1 of 2 so far.*RANK and WORLD_SIZE say rank 0 of 2"):
+        first(pickle.loads(placed))
+
+
+def test_a_loader_looks_for_its_rank_when_it_is_iterated(
+    dataset: dlcache.Dataset, second_of_two: Callable[[], None]
+) -> None:
+    loaders = [
+        dataset.numpy(4),
+        dlcache.mix([dataset, dataset]).numpy(4),
+        dlcache.BatchLoader(dataset, LoaderOptions(4)),
+    ]
+    fixed = dataset.numpy(4, rank=0, world_size=1)
+    second_of_two()
+    assert [loader.steps.rank for loader in loaders] == [1, 1, 1]
+    assert [len(list(loader)) for loader in loaders] == [5, 10, 5]
+    assert first(loaders[0]) == [4, 5, 6, 7]
+    assert first(fixed) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("use", [len, first, lambda loader: loader.steps, lambda loader: loader.state_dict()])
+def test_a_loader_that_was_used_as_another_rank_is_refused(
+    dataset: dlcache.Dataset, second_of_two: Callable[[], None], use: Callable[[Any], Any]
+) -> None:
+    loader = dataset.numpy(4)
+    use(loader)
+    second_of_two()
+    with pytest.raises(OptionError, match=r"rank 0 of 1 so far.*make a new loader"):
+        iter(loader)
+
+
+def _rows(rank: int, loader: Any, rendezvous: str, answers: Any) -> None:
+    import torch
+
+    copy = pickle.dumps(loader)
+    torch.distributed.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2)
+    answers.put([first(loader), first(pickle.loads(copy))])
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def test_a_loader_that_is_older_than_its_process_group(dataset: dlcache.Dataset, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    context = multiprocessing.get_context("fork")
+    queues = [context.SimpleQueue() for _ in range(2)]
+    processes = [
+        context.Process(target=_rows, args=(rank, dataset.torch(4), f"file://{tmp_path}/rendezvous", queues[rank]))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    assert [queue.get() for queue in queues] == [[[0, 1, 2, 3]] * 2, [[4, 5, 6, 7]] * 2]
+    for process in processes:
+        process.join()
 
 
 def test_the_group_of_torch_distributed(dataset: dlcache.Dataset, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ def table(rows: int, start: int = 0) -> pa.Table:
             "label": pa.array([None if row % 10 == 9 else row % 10 % 3 for row in range(rows)], pa.int32()),
             "city": [("Ulm", "Zürich", "Basel")[row % 3] for row in range(rows)],
             "tags": pa.array([list(range(row % 4)) for row in range(rows)], pa.list_(pa.int64())),
+            "price": pa.array([Decimal(row).scaleb(-2) for row in range(rows)], pa.decimal128(9, 2)),
             "day": pa.array(np.arange(rows, dtype=np.int32), pa.date32()),
         }
     )

@@ -168,7 +168,6 @@ def test_several_ranks_never_end_their_epochs(dataset: dlcache.Dataset) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"remainder": "pad"},
         {"remainder": "mask"},
         {"rank": 0, "world_size": 2},
         {"rank": 0, "world_size": 2, "remainder": "exact", "epochs": None},

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 import dlcache
 from dlcache import OptionError
+from dlcache._fingerprint import Fingerprint
+from dlcache._steps import Steps
 
 ROWS = 230
 
@@ -125,7 +127,7 @@ def test_a_progress_bar_on_request(dataset: dlcache.Dataset, monkeypatch: pytest
     assert (bars[2].initial, bars[2].n, bars[2].total) == (5, 30, 30)
     next(iter(dataset.numpy(16, progress=True, epochs=None)))
     assert bars[3].total is None
-    assert [bar.desc for bar in bars] == ["epoch 0", "epoch 2", "epoch 2", "epoch 0"]
+    assert [bar.desc for bar in bars] == ["epoch 1: ", "epoch 2", "epoch 3: ", "epoch 0"]
 
 
 def test_without_tqdm_there_is_a_clear_error(dataset: dlcache.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,3 +158,16 @@ def test_tensorflow_has_a_bar_of_its_own(dataset: dlcache.Dataset, tmp_path: Pat
     pytest.importorskip("tensorflow")
     with pytest.raises(OptionError, match="Keras"):
         dataset.tf(16, progress=True)
+
+
+def test_a_fingerprint_of_every_second_step_takes_little_memory() -> None:
+    """The steps of a worker process are not contiguous."""
+    steps = Steps(1 << 20, 4, 0, 1, "pad")
+    chains = [Fingerprint(dict, lambda: steps, lambda epoch, at: at + epoch) for _ in range(2)]
+    for step in range(1, 20_000, 2):
+        chains[0].delivered(step, step + 1)
+        assert len(chains[0]._pending) <= 2048
+        chains[1].delivered(step, step + 1)
+        if step % 1001 == 0:
+            chains[1].digest()
+    assert chains[0].digest() == chains[1].digest()

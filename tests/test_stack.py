@@ -1,4 +1,4 @@
-"""Scalar columns as one array: the sweep over raw chunks, and the option `stack`."""
+"""Scalar columns as one array: raw chunks turned over in stored order, and the option `stack`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dlcache import ColumnError, OptionError
 from dlcache._chunks import ChunkTable
 from dlcache._manifest import Column
 from dlcache._maps import Mapped
-from dlcache._memory import BufferPool, address_of
+from dlcache._memory import address_of
 from dlcache._places import RowGroups
 from dlcache._raw_stack import RawStack
 
@@ -56,24 +56,6 @@ class Memory:
         self.mapped = Mapped(np.array([address_of(file) for file in files]), 1, tuple(files))
 
 
-@pytest.mark.parametrize("stored, dtype", [("float32", "float32"), ("int64", "int64"), ("int32", "int8")])
-@given(columns=st.integers(1, 40), rows=st.integers(1, 900), seed=st.integers(0, 99))
-def test_a_sweep_gives_what_single_reads_give(stored: str, dtype: str, columns: int, rows: int, seed: int) -> None:
-    memory = Memory(columns, [[300, 300, 100], [300, 17]], dtype, stored, seed)
-    assert RawStack.fits(memory.columns, memory.tables)
-    rng = np.random.default_rng(seed)
-    chunk = rng.integers(0, 5, rows) if rows > 400 else np.full(rows, rng.integers(0, 5))
-    row = np.array([rng.integers(0, memory.values[number].shape[1]) for number in chunk])
-    places = memory.groups.locate(memory.groups.first[chunk] + row)
-    found = RawStack(memory.columns, memory.tables).gather(places, memory.mapped, BufferPool(1 << 22))
-    if rows < 64 * len(np.unique(chunk)):
-        assert found is None
-        return
-    assert found is not None and found.dtype == dtype and found.shape == (rows, columns)
-    wanted = np.stack([memory.values[number][:, at] for number, at in zip(chunk, row, strict=True)])
-    assert np.array_equal(found, wanted)
-
-
 @given(columns=st.integers(1, 12), seed=st.integers(0, 99), start=st.integers(0, 299), rows=st.integers(1, 300))
 def test_rows_in_order_are_turned_over(columns: int, seed: int, start: int, rows: int) -> None:
     memory = Memory(columns, [[300, 300], [300]], "int8", "int32", seed)
@@ -87,7 +69,31 @@ def test_rows_in_order_are_turned_over(columns: int, seed: int, start: int, rows
         assert np.array_equal(out, values[chosen, start : start + rows].T)
 
 
-def test_what_cannot_be_swept_is_said() -> None:
+def test_a_stack_takes_no_name_that_the_batch_has(tmp_path: Path) -> None:
+    rows = pa.table({"a": pa.array([1.0, None]), "b": [1.0, 2.0], "c": [3.0, 4.0]})
+    loaded = dlcache.load(write(tmp_path, rows))
+    with pytest.raises(OptionError, match="'a_mask', the mask of a column"):
+        loaded.numpy(nulls="mask", stack={"a_mask": ["b", "c"]})
+    assert "a_mask" in loaded.numpy(nulls={"a": 0.0}, stack={"a_mask": ["b", "c"]}).batch_at(0)
+    with pytest.raises(OptionError, match="there is a column 'a' beside"):
+        loaded.numpy(nulls={"a": 0.0}, stack={"a": ["b", "c"]})
+    with pytest.raises(ColumnError, match="sample_weight"):
+        loaded.numpy(nulls={"a": 0.0}, stack={"sample_weight": ["b", "c"]}, remainder="mask")
+    with pytest.raises(OptionError, match="1 is not the name of a stack"):
+        loaded.numpy(nulls={"a": 0.0}, stack={1: ["b", "c"]})  # type: ignore[dict-item]
+
+
+def test_masks_of_fields_of_structs_take_no_name_of_others(tmp_path: Path) -> None:
+    kind = pa.struct([("x", pa.float64()), ("x_mask", pa.bool_())])
+    rows = pa.table({"s": pa.array([{"x": 1.0, "x_mask": True}, {"x": None, "x_mask": True}, None], kind)})
+    loaded = dlcache.load(write(tmp_path, rows))
+    with pytest.raises(OptionError, match=r"s\.x_mask, and there is a column"):
+        loaded.numpy(nulls="mask")
+    masked = loaded.numpy(3, nulls="mask", columns=["s.x"]).batch_at(0)
+    assert masked["s.x_mask"].tolist() == [True, False, False]
+
+
+def test_what_cannot_be_turned_over_is_said() -> None:
     memory = Memory(3, [[300]], "float32", "float32", 1)
     unaligned = ChunkTable(np.array([0]), np.array([66]), np.array([1200]), np.array([-1]))
     coded = ChunkTable(np.array([0]), np.array([-1]), np.array([0]), np.array([-1]))

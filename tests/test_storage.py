@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import types
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from hypothesis import strategies as st
 from pyarrow import fs
 
 import dlcache
-from dlcache import _retry
+from dlcache import _failures, _retry
 from dlcache._connect import _http_address, _rpc_port, connect, hadoop_conf, parse_uri
 from dlcache._files import Files
 from dlcache._leases import parse_lease
@@ -64,6 +65,12 @@ def local(tmp_path: Path) -> Path:
         }
     )
     return _writer.write(tmp_path / "local", table, shard_rows=SHARD_ROWS, row_group_rows=40)
+
+
+def _with(error: Exception, **attributes: Any) -> Exception:
+    for name, value in attributes.items():
+        setattr(error, name, value)
+    return error
 
 
 def load(s3: _s3.S3, uri: str, tmp_path: Path, **options: Any) -> dlcache.Dataset:
@@ -434,6 +441,77 @@ def test_redaction() -> None:
     assert redact(said, options) == "*** *** eu https://x/y?delegation=***&X-Amz-Signature=***&a=1"
 
 
+PATH = "user_authentication_events/forbidden/timeout/no_such_bucket/AWS Error ACCESS_DENIED"
+WHERE = f"When reading information for key '{PATH}' in bucket 'b': "
+
+
+@pytest.mark.parametrize(
+    ("error", "refused", "late", "again"),
+    [
+        (OSError(f"{WHERE}AWS Error NETWORK_CONNECTION during HeadObject operation: curlCode: 28, x"), 0, 1, 1),
+        (OSError(f"{WHERE}AWS Error NETWORK_CONNECTION during HeadObject operation: curlCode: 7, x"), 0, 0, 1),
+        (OSError(f"{WHERE}AWS Error SLOW_DOWN during HeadObject operation: {PATH}"), 0, 0, 1),
+        (OSError(f"{WHERE}AWS Error UNKNOWN (HTTP status 503) during HeadObject operation: x"), 0, 0, 1),
+        (OSError(f"{WHERE}AWS Error ACCESS_DENIED during HeadObject operation: {PATH}"), 1, 0, 0),
+        (OSError(f"{WHERE}AWS Error UNKNOWN (HTTP status 403) during HeadObject operation: x"), 1, 0, 0),
+        (OSError(f"{WHERE}AWS Error NO_SUCH_BUCKET during HeadObject operation: x"), 0, 0, 0),
+        (OSError(f"google::cloud::Status(UNAVAILABLE: {PATH})"), 0, 0, 1),
+        (OSError(f"google::cloud::Status(PERMISSION_DENIED: {PATH})"), 1, 0, 0),
+        (OSError(f"google::cloud::Status(DEADLINE_EXCEEDED: {PATH})"), 0, 1, 1),
+        (OSError(f"{PATH} failed. Azure Error: [AuthorizationFailure] 403 This"), 1, 0, 0),
+        (OSError(f"{PATH} failed. Azure Error: [ServerBusy] 503 The"), 0, 0, 1),
+        (RuntimeError(PATH), 0, 0, 1),
+        (ConnectionResetError(PATH), 0, 0, 1),
+        (TimeoutError(PATH), 0, 1, 1),
+        (PermissionError(PATH), 1, 0, 0),
+        (_with(OSError(PATH), status=403), 1, 0, 0),
+        (_with(OSError(PATH), status=500), 0, 0, 1),
+        (_with(OSError(PATH), response={"Error": {"Code": "InvalidAccessKeyId", "Message": "x"}}), 1, 0, 0),
+        (_with(OSError(PATH), response={"Error": {"Code": "SlowDown", "Message": "forbidden"}}), 0, 0, 1),
+        (_with(OSError(PATH), response=types.SimpleNamespace(status_code=504)), 0, 1, 1),
+        (_with(OSError(PATH), __cause__=_with(ValueError("x"), code=401)), 1, 0, 0),
+    ],
+)
+def test_what_an_error_means_is_in_its_codes_and_not_in_the_path(
+    error: Exception, refused: int, late: int, again: int
+) -> None:
+    found = (_failures.is_refusal(error), _failures.is_timeout(error), _failures.is_transient(error))
+    assert found == (bool(refused), bool(late), bool(again))
+
+
+def test_a_request_that_times_out_is_made_again_whatever_the_path_is_called(
+    s3: _s3.S3, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_retry, "FIRST_PAUSE", 0.0)
+    uri = s3.upload(local, "user_authentication_events/train")
+    s3.stalls = lambda request: request.method == "HEAD" and request.key.endswith(".json")
+    options = s3.options | {"request_timeout": 0.2}
+    with pytest.raises(dlcache.StorageError, match="did not answer in time, 4 times"):
+        dlcache.load(uri, storage_options=options)
+
+
+def test_one_uri_in_two_stores_is_two_datasets(
+    s3: _s3.S3, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leases(store: _s3.S3) -> int:
+        return sum("/leases/" in key and key.endswith(".json") for key in store.objects)
+
+    with _s3.serving() as other:
+        uris = [store.upload(local, "train") for store in (s3, other)]
+        assert uris[0] == uris[1]
+        datasets = [load(store, uris[0], tmp_path) for store in (s3, other)]
+        assert datasets[0] != datasets[1]
+        with datasets[0], datasets[1], load(s3, uris[0].replace("s3:", "s3a:"), tmp_path):
+            assert (leases(s3), leases(other)) == (1, 1)
+        assert (leases(s3), leases(other)) == (0, 0)
+        # By the variables of the AWS tools, too.
+        secret = {name: value for name, value in s3.options.items() if name not in ("endpoint_override", "scheme")}
+        for store in (s3, other):
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{store.port}")
+            with dlcache.load(uris[0], storage_options=secret):
+                assert (leases(s3), leases(other)) == (store is s3, store is other)
+
+
 def test_what_is_tried_again() -> None:
     pauses: list[float] = []
     calls: list[int] = []
@@ -450,9 +528,9 @@ def test_what_is_tried_again() -> None:
     final_ones = [FileNotFoundError("x"), PermissionError("x"), TypeError("x"), OSError("AWS Error ACCESS_DENIED")]
     final_ones += [OSError(f"Azure Error: [Authorization{reason}] 403") for reason in ("Failure", "PermissionMismatch")]
     for final in final_ones:
-        assert not _retry.is_transient(final)
+        assert not _failures.is_transient(final)
     for passing in (OSError("AWS Error NETWORK_CONNECTION"), TimeoutError(), ConnectionResetError()):
-        assert _retry.is_transient(passing)
+        assert _failures.is_transient(passing)
     for attempt in range(2, 20):
         assert 0 < _retry.pause_before(attempt, 1.0) <= _retry.pause_before(attempt, 0.0) <= _retry.MOST_PAUSE
 

@@ -303,6 +303,16 @@ def test_the_rank_of_tf_config(dataset: dlcache.Dataset, monkeypatch: pytest.Mon
         dataset.tf(10, columns=["id"])
 
 
+def test_another_rank_than_when_it_was_made_is_refused(
+    dataset: dlcache.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = dataset.tf(4, columns=["label"])
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(tf.errors.OpError, match="rank 0 of 1 so far"):
+        next(iter(batches))
+
+
 def test_an_unknown_option_is_refused(dataset: dlcache.Dataset) -> None:
     with pytest.raises(dlcache.OptionError, match="no option 'shufle'"):
         dataset.tf(10, shufle=True)

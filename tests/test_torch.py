@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import multiprocessing
 import pickle
 from collections.abc import Iterator
 from itertools import chain
@@ -25,7 +24,6 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler  # noqa: E4
 
 import dlcache  # noqa: E402
 import dlcache.torch as adapter  # noqa: E402
-from dlcache._workers import Iterations  # noqa: E402
 
 ROWS = 203
 
@@ -137,7 +135,12 @@ def test_pinned_memory_without_cuda_is_no_error(dataset: dlcache.Dataset) -> Non
     [
         ({"pad_to": 0}, dlcache.OptionError, "pad_to must be a length"),
         ({"pad_to": {"raged": 3}}, dlcache.ColumnError, "did you mean 'ragged'"),
-        ({"shufle": True}, dlcache.OptionError, "no option 'shufle'"),
+        ({"shufle": True}, dlcache.OptionError, "no option 'shufle' of Dataset.torch; did you mean 'shuffle'"),
+        ({"batchsize": 3}, dlcache.OptionError, "did you mean 'batch_size'"),
+        ({"padto": 3}, dlcache.OptionError, "did you mean 'pad_to'.* pin_memory, sparse, group"),
+        ({"num_workers": 2}, dlcache.OptionError, r"threads=n\. For worker processes, use DataLoader"),
+        ({"drop_last": True}, dlcache.OptionError, "use remainder='drop'"),
+        ({"start_step": 2}, dlcache.OptionError, r"it is an option of Dataset\.tf"),
         ({"output": ("x", "idd")}, dlcache.ColumnError, "'idd'"),
     ],
 )
@@ -267,45 +270,6 @@ class as_worker:  # noqa: N801
         self._patch.undo()
 
 
-@pytest.mark.parametrize(
-    ("start", "workers", "persistent"), [("fork", 2, False), ("fork", 2, True), ("spawn", 1, False)]
-)
-def test_every_pass_over_a_dataloader_is_the_next_epoch(
-    dataset: dlcache.Dataset, start: str, workers: int, persistent: bool
-) -> None:
-    expected = dataset.torch(32, shuffle=True, columns=["id"])
-    loader = dataset.torch(32, shuffle=True, columns=["id"])
-    next(iter(expected))
-    next(iter(loader))  # an epoch begun here is not in the way
-    stock = DataLoader(
-        loader, batch_size=None, num_workers=workers, multiprocessing_context=start, persistent_workers=persistent
-    )
-    for _ in range(2):
-        assert ids_of(stock) == ids_of(expected)
-    if not persistent and start == "fork":
-        loader.set_epoch(1)
-        expected.set_epoch(1)
-        assert ids_of(stock) == ids_of(expected)
-
-
-def test_a_broken_off_pass_counts_as_an_epoch(dataset: dlcache.Dataset) -> None:
-    loader = dataset.torch(32, shuffle=True, columns=["id"])
-    stock = DataLoader(loader, batch_size=None, num_workers=3)
-    next(iter(stock))
-    second = ids_of(stock)
-    expected = dataset.torch(32, shuffle=True, columns=["id"])
-    expected.set_epoch(1)
-    assert second == ids_of(expected)
-
-
-def test_two_passes_at_once_are_two_whole_epochs(dataset: dlcache.Dataset) -> None:
-    stock = DataLoader(dataset.torch(32, shuffle=True, columns=["id"]), batch_size=None, num_workers=2)
-    pairs = list(zip(stock, stock, strict=True))
-    first, second = ids_of(pair[0] for pair in pairs), ids_of(pair[1] for pair in pairs)
-    assert sorted(first) == sorted(second) == list(range(ROWS))
-    assert first != second
-
-
 def test_strings_and_ragged_columns_cross_worker_processes(dataset: dlcache.Dataset) -> None:
     loader = dataset.torch(50, columns=["name", "ragged"])
     for here, there in zip(loader, DataLoader(loader, batch_size=None, num_workers=2), strict=True):
@@ -320,36 +284,6 @@ def test_an_error_in_a_worker_process_reaches_the_consumer(dataset: dlcache.Data
     loader = dataset.torch(50, columns=["id"], transform=dlcache.TransformSpec(fail, edit_fields=[]))
     with pytest.raises(dlcache.TransformError, match="no good"):
         list(DataLoader(loader, batch_size=None, num_workers=1))
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=20))
-def test_processes_agree_on_the_number_of_an_iteration(asked: list[tuple[int, int]]) -> None:
-    original = Iterations()
-    copies = [original, *(pickle.loads(pickle.dumps(original)) for _ in range(2))]
-    numbers: dict[str, int] = {}
-    for iteration, process in asked:
-        number = copies[process].ordinal(str(iteration))
-        assert numbers.setdefault(str(iteration), number) == number
-    assert sorted(numbers.values()) == list(range(len(numbers)))
-
-
-def _ask(iterations: Iterations, name: str, answers: Any) -> None:
-    answers.put((name, iterations.ordinal(name)))
-
-
-def test_processes_that_ask_at_once_agree() -> None:
-    iterations, context = Iterations(), multiprocessing.get_context("fork")
-    answers = context.SimpleQueue()
-    processes = [context.Process(target=_ask, args=(iterations, str(n % 3), answers)) for n in range(12)]
-    for process in processes:
-        process.start()
-    got = [answers.get() for _ in processes]
-    for process in processes:
-        process.join()
-    assert {name for name, _ in got} == {"0", "1", "2"}
-    assert len(set(got)) == 3
-    assert sorted(number for _, number in set(got)) == [0, 1, 2]
 
 
 # Ranks of torch.distributed

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcache import OptionError, Ragged, Strings, _memory
+from dlcache import OptionError, Ragged, Strings
 from dlcache._memory import BufferPool, address_of, copy_spans, items_at, void
 from dlcache._values import concatenate, offsets_of, take_rows
 
@@ -38,23 +38,6 @@ def test_items_are_read_at_any_address() -> None:
         items = items_at(address_of(memory) + offset, 40, void(6), 5)
         assert items[[0, 3]].tobytes() == bytes([*range(offset, offset + 6), *range(offset + 15, offset + 21)])
         assert not items.flags.writeable
-
-
-def test_all_pages_are_touched_where_some_were_not_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = np.zeros(1 << 20, np.uint8)
-    starts = np.arange(0, 1 << 20, 4096) + address_of(memory)
-    lengths = np.full(len(starts), 4096)
-    touched: list[int] = []
-    monkeypatch.setattr(_memory, "_touch", lambda starts, lengths: touched.append(len(starts)))
-    monkeypatch.setattr(_memory, "_THREAD", 1)
-    for reads, want in (([7, 7], [32]), ([7, 8], [32, 256])):
-        touched.clear()
-        monkeypatch.setattr(_memory, "_disk_reads", lambda _, reads=reads: reads.pop())
-        _memory.touch_pages(starts, lengths)
-        assert touched == want
-    touched.clear()
-    _memory.touch_pages(starts[:64], lengths[:64])
-    assert touched == [64]
 
 
 @given(LENGTHS, st.none() | st.integers(0, 30))

@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from ._errors import DlcacheError
+from ._fetch import Wanted
 from ._maps import ShardMaps
-
-THREADS = 2
 
 Coming = tuple[ShardMaps, int]
 """A shard, by its number among those of a dataset."""
 
-logger = logging.getLogger("dlcache")
-
 
 class Ahead:
-    """Fetches what it is told, by threads of its own. What fails is left to the reader, who will want it anyway."""
+    """Asks for shards before they are needed. What fails is left to the reader, who will ask for it anyway."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(THREADS, "dlcache-ahead")
         self._lock = threading.Lock()
-        self._asked: frozenset[Coming] = frozenset()
+        self._asked: dict[Coming, Wanted | None] = {}
 
     def ask(self, shards: Sequence[Coming]) -> None:
         """These shards will be wanted soon, the first ones first."""
         with self._lock:
-            new = [shard for shard in shards if shard not in self._asked]
-            self._asked = frozenset(shards)
-        for shard in new:
-            self._pool.submit(self._attempt, *shard)
+            before, self._asked = self._asked, {}
+            for maps, number in shards:
+                shard = maps, number
+                self._asked[shard] = before.pop(shard) if shard in before else maps.prefetch(number)
+            for shard, wanted in before.items():
+                if wanted is not None and wanted.done:
+                    wanted.close()
+                elif wanted is not None:  # it is on its way, and may be needed right now
+                    self._asked[shard] = wanted
 
     def close(self) -> None:
-        """Begin no more, and wait for those under way."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _attempt(self, maps: ShardMaps, shard: int) -> None:
-        try:
-            maps.prefetch(shard)
-        except DlcacheError as error:
-            logger.debug("a shard was not fetched ahead: %s", error)
+        """Nobody wants them any more."""
+        with self._lock:
+            for wanted in self._asked.values():
+                if wanted is not None:
+                    wanted.close()
+            self._asked.clear()

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ._ahead import Ahead
-from ._pace import Pace, Paces
+from ._background import Stop, working_for
 from ._source import Reads, Work
 from ._values import Batches, Value, alone, one_by_one
 
@@ -83,8 +83,6 @@ class Pipeline:
     threads, in order if it is one. deliver: makes of batches what the consumer gets, in the threads too: they have time
     while the consumer works. late: likewise of one batch, but in the consumer's thread. stop: called when the iteration
     ends, while transforms may be under way.
-    paces, kind: what earlier iterations of this kind have learnt about the use of threads; None uses them always.
-    least_steps: super-batches of fewer steps, such as the first ones, tell nothing about that.
     """
 
     source: Reads
@@ -96,46 +94,39 @@ class Pipeline:
     deliver: Callable[[Batches], list[Any]]
     late: Callable[[Any], Any] | None = None
     stop: Callable[[], None] | None = None
-    paces: Paces | None = None
-    kind: Hashable = None
-    least_steps: int = 1
     metrics: Metrics = field(default_factory=Metrics)
 
     def run(self, works: Iterable[Work]) -> Generator[tuple[Work, Iterable[Sized]], None, None]:
         """Yields super-batches, and their batches as they are delivered."""
         self._pool = self.source.pool
+        self._stop: Stop = Future()
         self._files = self.source.files() if self.views else None
         self._ahead = Ahead() if self.source.fetches_ahead else None
-        pace = None if self.paces is None or self.threads == 0 else self.paces.take(self.kind)
-        self._late_seconds = 0.0
         self.metrics.begin()
         try:
-            for work, batches in self._made(works, pace):
-                yield work, batches if self.late is None else self._lately(batches, self.late)
+            for work, batches in self._made(works):
+                yield work, batches if self.late is None else _lately(batches, self.late)
                 batches.clear()
         finally:
+            self.end()
             self.metrics.end()
             self._files = None
             self.source.rest()
-            if pace is not None and self.paces is not None:
-                self.paces.give_back(self.kind, pace)
             if self._ahead is not None:
                 self._ahead.close()
             if self.stop is not None:
                 self.stop()
 
-    def _lately(self, batches: list[Sized], late: Callable[[Any], Any]) -> Iterator[Sized]:
-        for batch, rows, size in batches:
-            asked = time.perf_counter()
-            batch = late(batch)
-            self._late_seconds += time.perf_counter() - asked
-            yield batch, rows, size
-            del batch
-
     def _gather(self, work: Work) -> Batches:
         if self._ahead is not None:
             self._ahead.ask(self.source.upcoming(work))
-        return self.source.batches(work, self._pool, self._files)
+        with working_for(self._stop):
+            return self.source.batches(work, self._pool, self._files)
+
+    def end(self) -> None:
+        """The iteration ends: its threads wait for no shard any more."""
+        if not self._stop.done():
+            self._stop.set_result(None)
 
     def _job(self, work: Work, gather: Callable[[], Batches]) -> _Job:
         return _Job(work, gather, self._delivered, None if self.transform is None else self._transformed)
@@ -150,7 +141,7 @@ class Pipeline:
         rows = list(map(len, next(iter(batches.values()))))
         return list(zip(self.deliver(batches), rows, _bytes_of(batches, rows), strict=True))
 
-    def _made(self, works: Iterable[Work], pace: Pace | None) -> Iterator[tuple[Work, list[Sized]]]:
+    def _made(self, works: Iterable[Work]) -> Iterator[tuple[Work, list[Sized]]]:
         """The batches of each super-batch: made by threads ahead of the consumer, or here when it wants them."""
         clock, metrics = time.perf_counter, self.metrics
         threads = None if self.threads == 0 else _Threads(self)
@@ -158,7 +149,7 @@ class Pipeline:
         todo = iter(works)
 
         def go_ahead() -> None:
-            while threads is not None and len(waiting) < self.depth and (pace is None or pace.threads):
+            while threads is not None and len(waiting) < self.depth:
                 work = next(todo, None)
                 if work is None:
                     return
@@ -183,9 +174,6 @@ class Pipeline:
                 got = clock()
                 metrics.consumer_wait_seconds += got - asked
                 metrics.reader_wait_seconds += max(0.0, asked - max(job.ready, since))
-                late, self._late_seconds = self._late_seconds, 0.0
-                if pace is not None and job.work.steps >= self.least_steps:
-                    pace.delivered(job.work.steps, got - since, got - asked + late, job.computed + late)
                 since = got
                 work, batches = job.work, job.batches()
                 del job
@@ -196,6 +184,13 @@ class Pipeline:
                 threads.shut_down()
             for job, _ in waiting:
                 job.forget()
+
+
+def _lately(batches: list[Sized], late: Callable[[Any], Any]) -> Iterator[Sized]:
+    for batch, rows, size in batches:
+        batch = late(batch)
+        yield batch, rows, size
+        del batch
 
 
 class _Threads:
@@ -227,6 +222,7 @@ class _Threads:
         pools = [pool for pool in (self._finishers, self._gatherers) if pool is not None]
         for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
+        self._pipeline.end()
         if self._pipeline.stop is not None:
             self._pipeline.stop()
         for pool in pools:
@@ -247,7 +243,7 @@ class _Job:
         transform: Callable[[Work, dict[str, Value]], Sized] | None,
     ) -> None:
         self.work = work
-        self.ready = self.computed = 0.0
+        self.ready = 0.0
         self._gather: Callable[[], Batches] | None = gather
         self._finish, self._transform = finish, transform
         self._lock = threading.Lock()
@@ -257,7 +253,6 @@ class _Job:
 
     def help(self) -> None:
         """Finish batches until none is left."""
-        begun = time.thread_time()
         with self._lock:
             gather, self._gather = self._gather, None
             if gather is not None and self._transform is None:
@@ -277,7 +272,7 @@ class _Job:
                         self._error = number, error
             del batch
         with self._lock:
-            self.ready, self.computed = time.perf_counter(), self.computed + time.thread_time() - begun
+            self.ready = time.perf_counter()
 
     def batches(self) -> list[Sized]:
         """The finished batches, once all help has ended. Raises the error of the first one that has one."""

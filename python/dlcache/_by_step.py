@@ -13,9 +13,10 @@ from ._apply import Runner
 from ._errors import OptionError
 from ._fields import WEIGHT, check_weight
 from ._memory import BufferPool
-from ._options import LoaderOptions, Shaper
+from ._options import LoaderOptions, Resolved, Shaper, is_integer
 from ._positions import Positions, row_positions
-from ._source import LEFT_BYTES, SUPER_BATCH_BYTES, SWEPT_TIMES, VIEWED_BYTES, EpochFiles, Reads, Work, block_rows
+from ._ranks import Place, check_same, found_now
+from ._source import SUPER_BATCH_BYTES, VIEWED_BYTES, EpochFiles, Reads, Work, block_rows
 from ._steps import Steps
 from ._transform import Transform, Where
 from ._values import Batch, Batches, Field, Value, alone, one_by_one
@@ -28,16 +29,18 @@ class BatchesByStep:
     """The batches of one rank: a function of epoch and step. It has no state but what it remembers to be faster.
 
     An adapter overrides `convert_all`, which makes of batches' NumPy arrays, `Ragged` and `Strings` what its framework
-    takes; `output` is applied after it. `options`: those of `Dataset.numpy`.
+    takes; `output` is applied after it. `options`: those of `Dataset.numpy`. A rank that they do not give is looked for
+    when something first depends on it, and checked at each iteration: a process group may be initialized after the
+    loader was made.
     """
 
     def __init__(self, dataset: Readable, options: LoaderOptions) -> None:
         self.dataset = dataset
         self.options = options
-        self._resolved = resolved = options.resolve()
-        every_row = resolved.changes_rows and resolved.world_size == 1
-        remainder = "exact" if every_row else resolved.remainder
-        self._steps = Steps(len(dataset), resolved.batch_size, resolved.rank, resolved.world_size, remainder)
+        self._resolved = resolved = options.resolve(options.place())
+        self._place: Place | None = None
+        self._pinned: Steps | None = None
+        _ = self._steps_of(resolved)
         self._selection = dataset.selection(options)
         fields = dict(self._selection.fields)
         if resolved.remainder == "mask":
@@ -48,6 +51,32 @@ class BatchesByStep:
         self._process_source: tuple[int, Reads] | None = None
         if self._transform is None or resolved.transform is None or resolved.transform.edit_fields is not None:
             _ = self._shaper
+
+    # Its rank
+
+    def _steps_of(self, resolved: Resolved) -> Steps:
+        every_row = resolved.changes_rows and resolved.world_size == 1
+        remainder = "exact" if every_row else resolved.remainder
+        return Steps(len(self.dataset), resolved.batch_size, resolved.rank, resolved.world_size, remainder)
+
+    @property
+    def _steps(self) -> Steps:
+        if self._pinned is None:
+            self._place = self._place or self.options.place()
+            self._resolved = self.options.resolve(self._place)
+            self._pinned = self._steps_of(self._resolved)
+        return self._pinned
+
+    def check_place(self) -> None:
+        """Raises OptionError if the rank of this process is another now than the one that this loader works with."""
+        steps = self._steps
+        if not self.options.fixed:
+            check_same((steps.rank, steps.world_size), found_now())
+
+    @property
+    def resolved(self) -> Resolved:
+        """The options with their defaults filled in."""
+        return self._resolved
 
     # What it yields
 
@@ -60,13 +89,16 @@ class BatchesByStep:
     def element_spec(self) -> dict[str, Field]:
         """The fields of a batch by name, after the transform. The first size is the batch's: None if the last batch
         can be shorter. If the transform declares nothing, it is called once, on the first rows."""
-        fields = self._read_fields
-        if self._transform is not None:
-            fields = self._transform.fields(self._sample)
+        fields = self._all_fields
         short = self._steps.remainder == "exact" and self._steps.rows % self._steps.batch_size
         if self._resolved.changes_rows:
-            short = self._resolved.remainder != "drop"
+            short = self._resolved.remainder not in ("drop", "pad")
         return {name: field.with_rows(None if short else self.batch_size) for name, field in fields.items()}
+
+    @property
+    def _all_fields(self) -> Mapping[str, Field]:
+        """The fields of a batch after the transform, for batches of any size."""
+        return self._read_fields if self._transform is None else self._transform.fields(self._sample)
 
     def _sample(self, rows: int) -> Batch:
         if not len(self.dataset):
@@ -77,7 +109,7 @@ class BatchesByStep:
 
     @cached_property
     def _shaper(self) -> Shaper:
-        return Shaper(self.options.output, tuple(self.element_spec))
+        return Shaper(self.options.output, tuple(self._all_fields))
 
     def convert_all(self, batches: Batches) -> Mapping[str, Sequence[Any]]:
         """Batches as the framework takes them; threads may call it."""
@@ -98,7 +130,7 @@ class BatchesByStep:
     @property
     def batch_size(self) -> int:
         """Rows of a batch of this rank."""
-        return self._steps.batch_size
+        return self._resolved.batch_size
 
     @property
     def steps(self) -> Steps:
@@ -157,8 +189,9 @@ class BatchesByStep:
         return self._super_steps
 
     def _work(self, step: int, steps: int, epoch: int) -> Work:
-        if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in (step, steps, epoch)):
-            raise OptionError(f"steps and epochs are integers; got step {step!r} of epoch {epoch!r}")
+        for name, value in (("step", step), ("steps", steps), ("epoch", epoch)):
+            if not is_integer(value, -(1 << 62)):
+                raise OptionError(f"{name} must be an integer, not {value!r}")
         if not (step >= 0 and steps >= 1 and step + steps <= self._steps.count and epoch >= 0):
             raise OptionError(
                 f"steps {step} .. {step + steps - 1} of epoch {epoch} do not exist; an epoch has {self._steps.count}"
@@ -177,17 +210,10 @@ class BatchesByStep:
         """True if batches are views of the files and nothing else: one thread is enough to make them."""
         return self._selection.viewed and not self._resolved.shuffle and self._transform is None
 
-    @property
-    def _super_steps(self) -> int:
-        """Steps gathered at once: it may change while rows are read."""
-        times = SWEPT_TIMES if self._source.sweeps else 1
-        return max(1, min(times * self._least_super_steps, self._steps.count))
-
     @cached_property
-    def _least_super_steps(self) -> int:
-        most = VIEWED_BYTES if self._viewed else SUPER_BATCH_BYTES
-        if self._transform is None and self._selection.left:
-            most = max(most, LEFT_BYTES)
+    def _super_steps(self) -> int:
+        """Steps gathered at once."""
+        most = VIEWED_BYTES if self._viewed else min(SUPER_BATCH_BYTES, self._resolved.prefetch)
         return max(1, min(1024, most // max(1, self.batch_size * self._selection.row_bytes), self._steps.count))
 
     @property
@@ -195,7 +221,7 @@ class BatchesByStep:
         """What is read, with the locks and maps of this process: a child gets its own after a fork."""
         process = os.getpid()
         if self._process_source is None or self._process_source[0] != process:
-            at_once = self._least_super_steps
+            at_once = self._super_steps
             block_steps = at_once * max(1, block_rows(len(self._read_fields)) // (at_once * self.batch_size))
             self._process_source = (process, self._selection.source(self._resolved, self._steps, block_steps))
         return self._process_source[1]

@@ -28,7 +28,7 @@ _PIECE_ROWS = 1 << 20
 def counts(dataset: Dataset, column: str) -> dict[Any, int]:
     """How often each value comes in the dataset's rows, nulls left out, sorted by value. Of the manifest where it has
     them and all rows are there, else one pass over the column. Raises ColumnError, and OptionError for columns that
-    are no integers, booleans, strings or bytes."""
+    have no classes."""
     about = _classed(dataset, column)
     known = (about.statistics or {}).get("classes")
     if known is not None and len(dataset) == dataset.manifest.rows:
@@ -46,10 +46,17 @@ def _classed(dataset: Dataset, name: str) -> Column:
     if name not in dataset.columns:
         raise unknown_column(name, dataset.columns, "the dataset")
     column = dataset.manifest.column(name)
-    number = column.storage == "scalar" and column.dtype is not None and column.dtype.kind in "bi"
-    if not number and column.storage not in ("string", "binary"):
-        raise OptionError(f"column {name!r} has no classes: it has no integers, booleans, strings or bytes")
-    return column
+    number = column.storage == "scalar" and (
+        column.logical == "decimal" or (column.dtype is not None and column.dtype.kind in "bi")
+    )
+    if number or column.storage in ("string", "binary"):
+        return column
+    kind = column.storage if column.dtype is None else f"{column.storage} of {column.dtype}"
+    cast = f'df.withColumn("{name}", F.col("{name}").cast("long"))'
+    how = f"Cast it to an integer in Spark: {cast}" if column.storage == "scalar" else "Name a column of single values"
+    raise OptionError(
+        f"column {name!r} ({kind}) has no classes: these are integers, booleans, decimals, strings or bytes. {how}"
+    )
 
 
 def _counted(value: Value, kept: npt.NDArray[np.int64] | None) -> dict[Any, int]:
@@ -69,9 +76,13 @@ def balanced(found: Mapping[Any, int]) -> dict[Any, float]:
 
 
 def vocabulary(dataset: Dataset, column: str) -> tuple[Any, ...]:
-    """The distinct values of a string or binary column over all rows of the version, sorted."""
-    if dataset.manifest.column(column).storage not in ("string", "binary"):
-        raise OptionError(f"column {column!r} has no strings or bytes, and so no vocabulary")
+    """The distinct values of a string or binary column over all rows of the version, sorted. Of a categorical column
+    of Spark ML its labels: label i is the name of class i."""
+    about = dataset.manifest.column(column)
+    if about.labels is not None:
+        return about.labels
+    if about.storage not in ("string", "binary"):
+        raise OptionError(f"column {column!r} has no strings, bytes or labels of Spark ML, and so no vocabulary")
     return tuple(counts(dataset.part(Rows(0, dataset.manifest.rows)), column))
 
 

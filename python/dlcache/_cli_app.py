@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Annotated, Any, ParamSpec
 
@@ -19,12 +19,12 @@ import typer
 from . import _cli_tables as tables
 from ._cli_values import duration, plain
 from ._dataset import Dataset, load
-from ._errors import DlcacheError, ManifestError, NotADatasetError, OptionError, StorageError
+from ._errors import DlcacheError, NotADatasetError, OptionError, StorageError
 from ._facts import column_json, dataset_json
 from ._files import Files
-from ._lifecycle import datasets_in, delete, gc
+from ._lifecycle import DatasetReport, datasets_in, delete, gc
 from ._root import root as default_root
-from ._verify import verify
+from ._verify import VerifyReport, verify
 
 PROBLEM, USAGE, NO_DATASET, STORAGE = 1, 2, 3, 4
 
@@ -90,32 +90,49 @@ def _print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=2))
 
 
+class _Problems:
+    """The paths for which a command has failed: each is complained about, and the others are still looked at."""
+
+    def __init__(self) -> None:
+        self.code = 0
+        self.found: list[dict[str, str]] = []
+
+    @contextmanager
+    def of(self, path: str) -> Iterator[None]:
+        """Note a failure of ours in this block."""
+        try:
+            yield
+        except DlcacheError as error:
+            self.found.append({"path": path, "problem": str(error)})
+            self.code = max(self.code, _code_of(error))
+
+    def complain(self) -> None:
+        for each in self.found:
+            _complain(each["problem"])
+
+
 @command("ls")
 def ls(root: Root = None, as_json: Json = False) -> int:
     """List the datasets in a directory."""
     place = root if root is not None else default_root()
     directories, _ = datasets_in(Files.of(place))
     found: list[Dataset] = []
-    problems: list[tuple[str, str]] = []
+    problems = _Problems()
     for files in directories:
-        with suppress(NotADatasetError):
-            try:
-                found.append(load(files.path))
-            except ManifestError as error:
-                problems.append((files.path, str(error)))
+        with problems.of(files.path), suppress(NotADatasetError):
+            found.append(load(files.path))
     if as_json:
         _print_json(
             {
                 "root": place,
                 "datasets": [dataset_json(dataset.path, dataset.manifest) for dataset in found],
-                "problems": [{"path": path, "problem": problem} for path, problem in problems],
+                "problems": problems.found,
             }
         )
     else:
         tables.show(tables.datasets([dataset_json(dataset.path, dataset.manifest) for dataset in found]))
-        for _, problem in problems:
-            _complain(problem)
-    return PROBLEM if problems else 0
+        problems.complain()
+    return problems.code
 
 
 @command("info")
@@ -158,16 +175,24 @@ def explain(
 @command("verify")
 def verify_datasets(paths: Paths, version: Version = None, pages: Pages = False, as_json: Json = False) -> int:
     """Check every shard against the manifest: size, checksum, footer, and where raw values lie."""
-    reports = [verify(path, version=version, pages=pages) for path in paths]
+    reports: list[VerifyReport] = []
+    failures = _Problems()
+    for path in paths:
+        with failures.of(path):
+            reports.append(verify(path, version=version, pages=pages))
+            if not as_json:
+                _show_verified(reports[-1])
     if as_json:
-        _print_json({"datasets": [report.to_dict() for report in reports]})
-    else:
-        for report in reports:
-            for problem in report.problems:
-                typer.echo(plain(f"{report.path}/{problem.path}: {problem.problem}"))
-            count = f"{len(report.problems)} problems" if report.problems else "ok"
-            typer.echo(plain(f"{report.path}: {count}: version {report.version}, {report.shards} shards"))
-    return 0 if all(reports) else PROBLEM
+        _print_json({"datasets": [report.to_dict() for report in reports], "problems": failures.found})
+    failures.complain()
+    return max(failures.code, 0 if all(reports) else PROBLEM)
+
+
+def _show_verified(report: VerifyReport) -> None:
+    for problem in report.problems:
+        typer.echo(plain(f"{report.path}/{problem.path}: {problem.problem}"))
+    count = f"{len(report.problems)} problems" if report.problems else "ok"
+    typer.echo(plain(f"{report.path}: {count}: version {report.version}, {report.shards} shards"))
 
 
 @command("gc")
@@ -194,16 +219,38 @@ def collect(
 
 @command("rm")
 def rm(paths: Paths, force: Force = False, dry_run: DryRun = False, as_json: Json = False) -> int:
-    """Delete datasets: all their versions, and only files that dlcache wrote."""
-    reports, code = [], 0
+    """Delete datasets: all their versions, and only files that dlcache wrote.
+
+    If one of the paths is no dataset, or is in use, nothing is deleted.
+    """
+    failures = _Problems()
+    places: dict[tuple[str, ...], Files] = {}
+    reports: list[DatasetReport] = []
     for path in paths:
-        try:
-            reports.append(delete(Files.of(path), force=force, dry_run=dry_run))
-        except DlcacheError as error:
-            _complain(error)
-            code = max(code, _code_of(error))
+        with failures.of(path):
+            files = Files.of(path)
+            if files.store.identity not in places:
+                reports.append(delete(files, force=force, dry_run=True))
+                places[files.store.identity] = files
+    if not dry_run:
+        reports = []
+        if not failures.found:
+            for files in places.values():
+                with failures.of(files.path):
+                    reports.append(delete(files, force=force))
+        else:
+            for files in places.values():
+                problem = f"{files.path} was not deleted, because another path was refused"
+                failures.found.append({"path": files.path, "problem": problem})
     if as_json:
-        _print_json({"dry-run": dry_run, "datasets": [report.to_dict() for report in reports]})
+        _print_json(
+            {
+                "dry-run": dry_run,
+                "datasets": [report.to_dict() for report in reports],
+                "problems": failures.found,
+            }
+        )
     else:
         tables.show(*tables.deleted(reports, dry_run=dry_run))
-    return code
+    failures.complain()
+    return failures.code

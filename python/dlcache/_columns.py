@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._chunks import ChunkTable
+from ._decimals import numbers
 from ._decode import Decoder
 from ._gathered import Gathered, concatenate_gathered, take_gathered
 from ._indexed import RawRagged, RawStrings
@@ -28,14 +29,10 @@ _WIDE = 1 << 15
 
 
 class ColumnReader(Protocol):
-    """How the rows of one column are read. viewable: `view` has them all as they lie in `file`. left: `gather` leaves
-    most of their bytes where they lie, and takes no memory for them."""
+    """How the rows of one column are read. viewable: `view` has them all as they lie in `file`."""
 
     @property
     def viewable(self) -> bool: ...
-
-    @property
-    def left(self) -> bool: ...
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered: ...
 
@@ -66,6 +63,8 @@ def column_reader(manifest: Manifest, number: int, decoder: Decoder) -> ColumnRe
         return _Decoded(column, number, decoder)
     if column.storage in ("string", "binary"):
         return RawStrings(column, table, manifest)
+    if column.stored_dtype is None:
+        return _Decoded(column, number, decoder)
     if column.stored_dtype == "bit":
         return _Decoded(column, number, decoder) if column.storage == "ragged" else _RawBits(column, table)
     if column.storage == "ragged":
@@ -96,11 +95,9 @@ class _RawFixed:
     is the unit of address, and rows are taken into new memory.
     """
 
-    left = False
-
     def __init__(self, column: Column, table: ChunkTable) -> None:
         assert column.dtype is not None and column.stored_dtype is not None
-        self._table = table
+        self._column, self._table = column, table
         self._stored = np.dtype(column.stored_dtype).newbyteorder("<")
         self._dtype, self._tail = column.dtype, column.shape or ()
         self._width = column.elements * self._stored.itemsize
@@ -137,7 +134,7 @@ class _RawFixed:
 
     def _gathered(self, taken: npt.NDArray[Any], rows: int) -> Gathered:
         if self._dtype != self._stored:
-            taken = taken.astype(self._dtype)
+            taken = numbers(taken, self._column)
         return Gathered(taken.reshape(rows, *self._tail))
 
     @property
@@ -148,7 +145,7 @@ class _RawFixed:
         first, width = int(self._table.offset[at.group]), self._width
         part = file[first + at.start * width : first + at.stop * width].view(self._stored)
         if self._dtype != self._stored:
-            part = part.astype(self._dtype)
+            part = numbers(part, self._column)
         return part.reshape(at.stop - at.start, *self._tail)
 
     def _items(self, mapped: Mapped, groups: RowGroups) -> _Items:
@@ -180,7 +177,7 @@ def _runs(starts: Int64s, length: int) -> Int64s:
 class _RawBits:
     """Booleans, packed from the lowest bit."""
 
-    left = viewable = False
+    viewable = False
 
     def __init__(self, column: Column, table: ChunkTable) -> None:
         self._table, self._elements, self._tail = table, column.elements, column.shape or ()
@@ -206,7 +203,7 @@ class _RawBits:
 class _Decoded:
     """Row groups decoded by pyarrow, each once as long as it stays in the decoder's memory."""
 
-    left = viewable = False
+    viewable = False
 
     def __init__(self, column: Column, number: int, decoder: Decoder) -> None:
         self._column, self._number, self._decoder = column, number, decoder

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 from xml.etree import ElementTree
 
+from ._background import prepare_exit
 from ._drivers import ArrowDriver, Driver, FsspecDriver, GoogleDriver
 from ._errors import OptionError, StorageError
 
@@ -71,7 +72,7 @@ _open: OrderedDict[tuple[object, ...], Driver] = OrderedDict()
 def connect(uri: Uri, options: Mapping[str, Any]) -> tuple[Driver, str]:
     """A driver for the store of `uri`, and the path in it. Drivers are kept and shared: by process, for none of them
     survives a fork. Raises OptionError for options that no driver takes, StorageError if there is no driver."""
-    key = (os.getpid(), uri.scheme, uri.authority, repr(sorted(options.items(), key=repr)))
+    key = (os.getpid(), place_of(uri, options))
     with _lock:
         driver = _open.get(key)
     if driver is None:
@@ -81,6 +82,23 @@ def connect(uri: Uri, options: Mapping[str, Any]) -> tuple[Driver, str]:
             while len(_open) > _MOST:
                 _open.popitem(last=False)
     return driver, _path_of(uri)
+
+
+def place_of(uri: Uri, options: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Which store a URI means with these options: one URI can be in two stores, by their endpoints. All options count,
+    so two sets of them for one store are two places; what is kept for each is kept twice then, and never mixed up."""
+    found = {**_endpoint(os.environ, options), **options} if uri.scheme == "s3" else options
+    return uri.scheme, uri.authority, _told(found)
+
+
+def _told(value: Any) -> str:
+    """A text that is the same for equal options, also for objects whose own text is their address."""
+    if isinstance(value, Mapping):
+        return repr(sorted((str(name), _told(item)) for name, item in value.items()))
+    own_text: Any = type(value).__repr__
+    if own_text is object.__repr__ and hasattr(value, "__dict__"):
+        return f"{type(value).__qualname__} {_told(vars(value))}"
+    return repr(value)
 
 
 def _forked() -> None:
@@ -144,6 +162,7 @@ def _s3(options: Mapping[str, Any]) -> Any:
     """Small files are one request where pyarrow knows how, and not a begun, filled and ended upload."""
     from pyarrow import fs
 
+    prepare_exit()
     try:
         return fs.S3FileSystem(**{"allow_delayed_open": True, **options})
     except TypeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ._converter_reader import LoaderChoices, Reader
@@ -12,6 +13,7 @@ from ._loader import BatchLoader
 from ._options import is_integer
 
 BATCH_SIZE = 32
+CLOSED = "the loader was closed when its `with` block ended; iterate within the block, or enter another one"
 
 
 class TFDatasetContextManager:
@@ -32,17 +34,16 @@ class TFDatasetContextManager:
     def __enter__(self) -> Any:
         from . import tf
 
-        opened = self._open()
-        dataset = opened.select(opened.columns)  # with a lease of its own, which ends with the block
+        dataset = _own(self._open())
         self._leased.append(dataset)
         options = self._choices.options(dataset, self._batch_size, self._capacity, "namedtuple")
         batches = tf.batches(BatchLoader(dataset, options))
         return batches if self._prefetch is None else batches.prefetch(self._prefetch)
 
     def __exit__(self, *error: object) -> None:
-        """Ends the lease: a Spark worker lives on after its task. TensorFlow's iterators end with themselves."""
+        """Ends the leases. TensorFlow's iterators deliver what they have read ahead, then fail."""
         while self._leased:
-            self._leased.pop().close()
+            self._leased.pop().end(CLOSED)
 
 
 class TorchDatasetContextManager:
@@ -63,7 +64,8 @@ class TorchDatasetContextManager:
     def __enter__(self) -> Any:
         from ._converter_torch import ConverterLoader
 
-        dataset = self._open()
+        dataset = _own(self._open())
+        self._close.append(partial(dataset.end, CLOSED))
         if self._make is None:
             made = ConverterLoader(dataset, self._choices.options(dataset, self._batch_size, self._capacity, "dict"))
             self._close.append(made.close)
@@ -78,6 +80,11 @@ class TorchDatasetContextManager:
     def __exit__(self, *error: object) -> None:
         while self._close:
             self._close.pop()()
+
+
+def _own(dataset: Dataset) -> Dataset:
+    """The same dataset with leases of its own, which end with the block."""
+    return dataset.select(dataset.columns)
 
 
 def batch_size_of(value: int | None) -> int:

@@ -176,14 +176,14 @@ class LoaderChoices:
     def options(self, dataset: Dataset, batch_size: int, capacity: int | None, output: str) -> LoaderOptions:
         """The options of the loader of a dataset. Raises OptionError, ColumnError, NullValueError."""
         arguments = self.arguments
-        threads = self._threads()
+        threads, ranks = self._threads(), int(arguments.shard_count or 1)
         names = arguments.columns(dataset.columns)
         read = reading(
             [dataset.manifest.column(name) for name in names],
             arguments.transform_spec,
             max(1, threads) if arguments.reader_pool_type == "thread" else 1,
+            refills=ranks == 1 or self.num_epochs is None,
         )
-        ranks = int(arguments.shard_count or 1)
         shuffle, window = order(arguments, _capacity(capacity), dataset)
         return LoaderOptions(
             batch_size=batch_size,
@@ -198,6 +198,7 @@ class LoaderChoices:
             output=output,
             transform=read.transform,
             nulls=read.nulls,
+            decimals=read.decimals,
             threads=threads,
         )
 

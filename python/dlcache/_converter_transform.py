@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,17 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ._convert import from_pandas, to_pandas
+from ._converter_times import as_nanoseconds, days, nanoseconds
 from ._declared import declared as declared_field
+from ._declared import no_rows
 from ._errors import NullValueError, OptionError, TransformError, unknown_column
 from ._fields import Nulls, field_of
-from ._manifest import Column
+from ._manifest import Column, Decimals
 from ._transform import TransformSpec as BatchTransform
 from ._values import Batch, Field, Ragged, Value, as_arrays
 
 logger = logging.getLogger("dlcache")
 
 _TIMES = ("timestamp", "timestamp_ntz")
-_DAY_NS = 86_400_000_000_000
 
 
 def edit_field(name: str, numpy_dtype: Any, shape: Sequence[int], nullable: bool = False) -> tuple[Any, ...]:
@@ -34,8 +36,9 @@ def edit_field(name: str, numpy_dtype: Any, shape: Sequence[int], nullable: bool
 class TransformSpec:
     """A function on pandas DataFrames, and the fields that come out of it.
 
-    func: takes the rows of one batch as a DataFrame and returns one of as many rows. Arrays are one NumPy array in each
-        row, nulls are None, NaN or NaT, dates `datetime.date`, times `datetime64[ns]` in UTC. None only chooses fields.
+    func: takes the rows of one batch as a DataFrame and returns one, also of fewer or more rows. Arrays are one NumPy
+        array in each row, nulls are None, NaN or NaT, dates `datetime.date`, times `datetime64[ns]` in UTC, decimals
+        `decimal.Decimal`. None only chooses fields.
     edit_fields: the fields that `func` makes or changes, each `(name, numpy dtype, shape of one row, nullable)`. What
         it returns is converted to that dtype, if this loses no more than precision, and checked. `nullable` is accepted
         and changes nothing: a batch has no nulls.
@@ -56,6 +59,8 @@ class TransformSpec:
             raise OptionError("TransformSpec: give removed_fields or selected_fields, not both")
         if func is not None and not callable(func):
             raise OptionError(f"TransformSpec: func must be a function of a pandas DataFrame, not {func!r}")
+        if func is not None:
+            require_pandas("TransformSpec")
         self.func = func
         self.edit_fields = edit_fields or []
         self.removed_fields = removed_fields or []
@@ -69,19 +74,29 @@ class Reading:
     columns: tuple[str, ...]
     nulls: Nulls
     transform: BatchTransform | None
+    decimals: Decimals = "float"
 
 
-def reading(columns: Sequence[Column], spec: Any, num_threads: int) -> Reading:
+def require_pandas(what: str) -> None:
+    """Raises OptionError if there is no pandas, which functions of the converter take."""
+    if importlib.util.find_spec("pandas") is None:
+        raise OptionError(f"{what}: its func takes pandas DataFrames: pip install 'dlcache[converter]'")
+
+
+def reading(columns: Sequence[Column], spec: Any, num_threads: int, *, refills: bool = False) -> Reading:
     """What to read, and the transform that makes of it what Petastorm would deliver.
 
     spec: a TransformSpec, or anything with its four attributes; or a `dlcache.TransformSpec`, which is taken as it is;
-    None for no transform. Raises NullValueError for nulls that nobody fills, OptionError, ColumnError.
+    None for no transform. refills: the function may return fewer or more rows, and batches are made full again.
+    Raises NullValueError for nulls that nobody fills, OptionError, ColumnError.
     """
     if isinstance(spec, BatchTransform):
         return Reading(tuple(column.name for column in columns), _nulls(columns, filled_by_func=False), spec)
     spec = TransformSpec() if spec is None else spec
     edited = {field.name: field for field in (declared_field(tuple(entry)[:3]) for entry in spec.edit_fields or ())}
     func = spec.func if spec.func is not None or not edited else _identity
+    if func is not None:
+        require_pandas("transform_spec")
     kept = _kept([column.name for column in columns], edited, spec)
     if func is None:
         columns = [column for column in columns if column.name in kept]
@@ -92,8 +107,14 @@ def reading(columns: Sequence[Column], spec: Any, num_threads: int) -> Reading:
     if func is None and not any(column.logical in ("date", *_TIMES) for column in columns):
         return Reading(tuple(kept), nulls, None)
     conversion = Conversion(func, inputs, tuple(outputs), frozenset(spec.removed_fields or ()))
-    transform = BatchTransform(conversion, edit_fields=outputs, selected_fields=list(kept), num_threads=num_threads)
-    return Reading(names, nulls, transform)
+    transform = BatchTransform(
+        conversion,
+        edit_fields=outputs,
+        selected_fields=list(kept),
+        changes_rows=refills and func is not None,
+        num_threads=num_threads,
+    )
+    return Reading(names, nulls, transform, "float" if func is None else "object")
 
 
 def _identity(frame: Any) -> Any:
@@ -164,12 +185,14 @@ class Conversion:
             values = dict(as_arrays(batch))
             for name, column in self.inputs.items():
                 if column.logical in ("date", *_TIMES):
-                    values[name] = _nanoseconds(values[name], column)
+                    values[name] = nanoseconds(values[name], column)
         else:
             given = as_arrays(batch)
             frame = to_pandas({name: self._pandas(given, column) for name, column in self.inputs.items()})
             values = from_pandas(self.func(frame))
             self._check_names(values)
+            if not len(next(iter(values.values()))):
+                return {field.name: no_rows(field) for field in self.outputs}
         return {field.name: _converted(values[field.name], field) for field in self.outputs}
 
     def _pandas(self, batch: Mapping[str, Any], column: Column) -> Value:
@@ -177,13 +200,10 @@ class Conversion:
         value: Any = batch[column.name]
         valid = batch.get(f"{column.name}_mask") if column.nulls else None
         if column.logical in _TIMES:
-            value = _nanoseconds(value, column).view("datetime64[ns]")
+            value = nanoseconds(value, column).view("datetime64[ns]")
             return value if valid is None else np.where(valid, value, np.datetime64("NaT"))
         if column.logical == "date":
-            value = np.asarray(value, "datetime64[D]").astype(object)
-        elif column.logical == "decimal" and column.dtype is not None and value.ndim == 1:
-            scale = column.scale or 0
-            value = _objects([decimal.Decimal(number).scaleb(-scale) for number in value.tolist()])
+            value = days(value, column)
         if valid is None or valid.all():
             whole: Value = value
             return whole
@@ -216,10 +236,6 @@ def _objects(values: list[Any]) -> npt.NDArray[Any]:
     return out
 
 
-def _nanoseconds(value: Any, column: Column) -> npt.NDArray[np.int64]:
-    return np.asarray(value).astype(np.int64) * (_DAY_NS if column.logical == "date" else 1000)
-
-
 def _converted(value: Value, field: Field) -> Value:
     """A value of the function as the dtype that its field has. Raises TransformError where that is not possible."""
     if isinstance(value, Ragged):
@@ -238,22 +254,38 @@ def _cast(array: npt.NDArray[Any], field: Field) -> npt.NDArray[Any]:
         if wanted.kind not in "biuf":
             return array
         if isinstance(first, datetime.date):
-            array = array.astype("datetime64[ns]")
+            array = array.astype("datetime64[us]")
         elif isinstance(first, (bool, int, float, decimal.Decimal, np.generic)) or first is None:
-            array = array.astype(float if wanted.kind == "f" or isinstance(first, float) else wanted)
+            return _narrowed(array, field)
     if array.dtype.kind == "M":
         if np.isnat(array).any():
             raise TransformError(f"field {field.name!r} has nulls; a batch has none: fill them in the function")
-        array = array.astype("datetime64[ns]").view(np.int64)
-    if wanted.kind == "f" and array.dtype.kind in "biuf":
-        return array.astype(wanted)
-    if wanted.kind in "biu" and array.dtype.kind in "biuf":
-        with np.errstate(invalid="ignore"):
-            cast = array.astype(wanted)
-        if not (cast == array).all():
-            raise TransformError(
-                f"field {field.name!r} has values of dtype {array.dtype} that are no {wanted}: nulls, fractions, or "
-                f"too large. Fill or round them in the function, or declare {array.dtype} in edit_fields"
-            )
-        return cast
-    return array
+        array = as_nanoseconds(array, field.name)
+    return _narrowed(array, field) if wanted.kind in "biuf" and array.dtype.kind in "biuf" else array
+
+
+def _narrowed(array: npt.NDArray[Any], field: Field) -> npt.NDArray[Any]:
+    """Numbers, or objects that are numbers, as the field's dtype. Floats lose no more than precision."""
+    wanted = field.dtype
+    try:
+        if wanted.kind == "f":
+            wide = array.astype(np.float64) if array.dtype.hasobject else array
+            with np.errstate(over="ignore"):
+                cast = wide.astype(wanted)
+            held = ~np.isinf(cast) | np.isinf(wide)
+        else:
+            with np.errstate(invalid="ignore"):
+                cast = array.astype(wanted)
+            held = (cast.astype(object) if array.dtype.hasobject else cast) == array
+        exact = bool(np.all(held))
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise TransformError(
+            f"field {field.name!r} has a value that is no {wanted}: {error}. Fill nulls, or declare another dtype in "
+            "edit_fields"
+        ) from error
+    if not exact:
+        raise TransformError(
+            f"field {field.name!r} has the value {array[~held][0]!s}, which is no {wanted}. Fill nulls, round "
+            "fractions or scale numbers in the function, or declare another dtype in edit_fields"
+        )
+    return cast

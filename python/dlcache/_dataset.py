@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
+import logging
 import os
 import warnings
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,14 +15,15 @@ import numpy as np
 from ._checks import Verify, checked_verify
 from ._classes import balanced, counts, vocabulary
 from ._condition import Condition, predicate
-from ._errors import ManifestError, OptionError
+from ._decimals import delivering
+from ._errors import DlcacheError, ManifestError, NotADatasetError, OptionError
 from ._explain import Explanation, explain_dataset
 from ._fields import NullPolicy, Nulls, field_of, select
 from ._files import Files
 from ._filter import matching
 from ._html import dataset_html
-from ._lifecycle import SESSIONS, DatasetReport, delete, delete_at_exit
-from ._manifest import Manifest, parse
+from ._lifecycle import SESSIONS, DatasetReport, delete
+from ._manifest import Decimals, Manifest, parse
 from ._memory import BufferPool
 from ._mirror import MirrorOptions
 from ._options import LoaderOptions
@@ -37,8 +38,11 @@ from ._selection import Selection
 from ._shards import ShardReader
 from ._statistics import statistics
 from ._store import MANIFESTS, Store, manifest_name
-from ._values import Field, Value, copied
+from ._temporary import TEMPORARY
+from ._values import Field, Value
 from ._verify import VerifyReport, verify_version
+
+logger = logging.getLogger("dlcache")
 
 _NAMED = 8
 """Elements of a packed column that a dataset's text names."""
@@ -65,6 +69,8 @@ def load(
 
     Raises NotADatasetError, ManifestError, StorageError, and OptionError for arguments that make no sense.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise OptionError(f"load takes the path of a dataset, a string or a path, not {path!r}")
     store = Store.of(path, storage_options, MirrorOptions.of(cache_dir, cache_bytes))
     newest = store.versions()[-1] if version is None else version
     if isinstance(newest, bool) or not isinstance(newest, int) or newest < 1:
@@ -93,14 +99,16 @@ class Dataset(Readable):
         verify: Verify = "open",
     ) -> None:
         self.store = store
-        self.manifest = manifest
+        self.manifest = delivering(manifest, "float")
         self.rows = rows if rows is not None else Rows(0, manifest.rows)
         self._columns = tuple(columns) if columns is not None else tuple(column.name for column in manifest.columns)
         self.level = checked_verify(verify)
-        self._readers = ShardReaders(store, manifest)
+        self._readers = ShardReaders(store, self.manifest)
         self._lease = ReaderLease(store, manifest.version)
-        weakref.finalize(self, self._lease.close)
-        self._at_exit: Callable[[], None] | None = None
+        weakref.finalize(self, self._lease.abandon)
+        self._leases: weakref.WeakSet[ReaderLease] = weakref.WeakSet()
+        self._ended: str | None = None
+        self._is_temporary = False
         self._result: CacheResult | None = None
 
     # What it is
@@ -149,14 +157,13 @@ class Dataset(Readable):
     def stats(self, column: str) -> dict[str, Any]:
         """What the writer counted in a column, over all rows of the version: `nulls`, `null_elements`, and where known
         `count`, `min`, `max`, `mean`, `variance`, `std` (numbers, or for small tensors arrays of the tensor's shape),
-        `classes`
-        (a dict from value to count) and `lengths` (least and greatest). The name of an element of a packed column gives
-        that element's numbers. Raises ColumnError."""
+        `classes` (a dict from value to count) and `lengths` (least and greatest). Decimals count as numbers. The name
+        of an element of a packed column gives that element's numbers. Raises ColumnError."""
         return statistics(self.manifest, column, self._columns)
 
     def class_counts(self, column: str) -> dict[Any, int]:
-        """How often each value of an integer, boolean, string or binary column comes in these rows, sorted by value,
-        nulls left out. Free where the manifest knows it, else one pass over the column. Raises ColumnError and
+        """How often each value of an integer, boolean, decimal, string or binary column comes in these rows, sorted by
+        value, nulls left out. Free where the manifest knows it, else one pass over the column. Raises ColumnError and
         OptionError.
         """
         return counts(self, column)
@@ -168,7 +175,8 @@ class Dataset(Readable):
 
     def vocabulary(self, column: str) -> tuple[Any, ...]:
         """The distinct values of a string or binary column, sorted: value i has code i with `strings="codes"`. Over all
-        rows of the version, so that all its parts have the same codes. Raises ColumnError, OptionError."""
+        rows of the version, so that all its parts have the same codes. Of a categorical column of Spark ML, such as the
+        output of a `StringIndexer`, its labels: label i is the name of class i. Raises ColumnError, OptionError."""
         return vocabulary(self, column)
 
     def __repr__(self) -> str:
@@ -188,7 +196,8 @@ class Dataset(Readable):
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Dataset)
-            and (self.path, self.version, self._columns) == (other.path, other.version, other._columns)
+            and (self.store.identity, self.version, self._columns)
+            == (other.store.identity, other.version, other._columns)
             and self.manifest.dataset_id == other.manifest.dataset_id
             and np.array_equal(self.rows.at(np.arange(len(self.rows))), other.rows.at(np.arange(len(other.rows))))
         )
@@ -250,7 +259,11 @@ class Dataset(Readable):
         return [(self.part(train), self.part(val)) for train, val in folded(self, k, seed, by)]
 
     def since(self, version: int) -> Dataset:
-        """The rows that were added after `version`."""
+        """The rows that were added after `version`: 0 for all, this dataset's own version for none.
+
+        Raises:
+            OptionError: `version` is no version up to this one.
+        """
         return self.part(added(self, version))
 
     def part(self, rows: Rows, columns: Sequence[str] | None = None) -> Dataset:
@@ -264,14 +277,25 @@ class Dataset(Readable):
     def lease(self) -> ReaderLease:
         """A lease on this version: while it is open, nobody deletes the shards. Loaders and `gather` take their own."""
         self._remember()
-        return ReaderLease(self.store, self.version)
+        lease = ReaderLease(self.store, self.version)
+        if self._ended is not None:
+            lease.end(self._ended)
+        self._leases.add(lease)
+        return lease
 
     def hold(self) -> None:
         """Take the dataset's own lease, or renew it: it lasts until `close`, the end of `with`, or of the process."""
         self._remember()
         self._lease.touch()
 
+    def end(self, why: str) -> None:
+        """Give up all leases of this object for good: who reads it then, or goes on to, gets OptionError(why)."""
+        self._ended = why
+        for lease in (self._lease, *self._leases):
+            lease.end(why)
+
     def _remember(self) -> None:
+        TEMPORARY.renew(self.store)
         if self.manifest.plan_key.scope == "session":
             SESSIONS.add(Files(self.store))
 
@@ -282,21 +306,35 @@ class Dataset(Readable):
 
     def __exit__(self, *error: object) -> None:
         self.close()
-        if self._at_exit is not None:
-            atexit.unregister(self._at_exit)
-            self._at_exit = None
+        if self._is_temporary:
+            self._is_temporary = False
+            self._end_temporary(is_failing=error[0] is not None)
+
+    def _end_temporary(self, *, is_failing: bool) -> None:
+        """Delete the dataset at the end of a block. Never hides the error of the block itself."""
+        try:
             self._delete(force=False, mine=own_leases(self.store))
+        except NotADatasetError:
+            TEMPORARY.remove(self.store)
+        except DlcacheError as problem:
+            text = f"a temporary dataset stays until the process ends, or the next gc: {problem}"
+            try:
+                warnings.warn(text, stacklevel=3)
+            except Warning:  # warnings are errors here
+                if not is_failing:
+                    raise
+                logger.warning("%s", text)
 
     def close(self) -> None:
         """Give up the dataset's own lease. The dataset can still be read, and takes another then."""
         self._lease.close()
 
     def temporary(self) -> Dataset:
-        """Have the dataset deleted when its `with` block ends, or without one when this process ends. Returns itself:
-        `with dlcache.cache(df).temporary() as train: ...`"""
-        if self._at_exit is None:
-            self._at_exit = partial(delete_at_exit, Files(self.store), os.getpid())
-            atexit.register(self._at_exit)
+        """Have the dataset deleted when its `with` block ends, or without one when this process ends, also by SIGTERM.
+        After SIGKILL `gc` deletes it. If it is in use then, or has a newer version, it stays, with a warning. Returns
+        itself: `with dlcache.cache(df).temporary() as train: ...`"""
+        self._is_temporary = True
+        TEMPORARY.add(self.store, self.version)
         return self
 
     def delete(self, *, force: bool = False) -> DatasetReport:
@@ -310,6 +348,7 @@ class Dataset(Readable):
 
     def _delete(self, *, force: bool, mine: Collection[str]) -> DatasetReport:
         report = delete(Files(self.store), force=force, mine=mine)
+        TEMPORARY.remove(self.store)
         if report.foreign:
             warnings.warn(
                 f"{self.path} has files that dlcache did not write, and they stay: {', '.join(report.foreign)}",
@@ -333,31 +372,39 @@ class Dataset(Readable):
         """The reader of its shards: one for a process, shared by the dataset's parts and loaders."""
         return self.reader_of(range(len(self.manifest.columns)))
 
-    def reader_of(self, columns: Collection[int], verify: Verify | None = None) -> ShardReader:
+    def reader_of(
+        self, columns: Collection[int], verify: Verify | None = None, decimals: Decimals = "float"
+    ) -> ShardReader:
         """The reader for these columns (their numbers), which checks so much of each shard. It is `reader`, unless that
-        checks more or less, or the shards are remote and have so much else in them that one fetches only these columns:
-        not to be checked in full."""
-        return self._readers.of(columns, self.level if verify is None else verify)
+        checks more or less, delivers decimals otherwise, or the shards are remote and have so much else in them that
+        one fetches only these columns: not to be checked in full."""
+        return self._readers.of(columns, self.level if verify is None else verify, decimals)
 
     def gather(
-        self, positions: Positions, columns: Sequence[str] | None = None, *, nulls: Nulls = "error"
+        self,
+        positions: Positions,
+        columns: Sequence[str] | None = None,
+        *,
+        nulls: Nulls = "error",
+        decimals: Decimals = "float",
     ) -> dict[str, Any]:
-        """Any rows: arrays, `Ragged` and `Strings`.
+        """Any rows: arrays, `Ragged` and `Strings`. `nulls` and `decimals` as in `numpy`.
 
         positions: integers in any order, also repeated, where -1 is the last row; a slice; or a boolean for each row.
         Raises PositionError, ColumnError, NullValueError, ShardError.
         """
         self.hold()
         names = select(self.manifest, columns, self._columns)
-        policy = NullPolicy([self.manifest.column(name) for name in names], nulls)
+        manifest = delivering(self.manifest, decimals)
+        policy = NullPolicy([manifest.column(name) for name in names], nulls)
         at = row_positions(positions, len(self))
         numbers = [self.manifest.index(name) for name in names]
-        reader, pool = self.reader_of(numbers), BufferPool(0)
+        reader, pool = self.reader_of(numbers, decimals=decimals), BufferPool(0)
         gathered = reader.gather(reader.locate(self.rows.at(at)), numbers, pool)
         out: dict[str, Value] = {}
         for number, name in zip(numbers, names, strict=True):
             policy.apply(name, gathered[number], out)
-        return {name: copied(value, pool) for name, value in out.items()}
+        return out
 
     def selection(self, options: LoaderOptions) -> Selection:
         return Selection(self, options)

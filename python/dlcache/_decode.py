@@ -14,10 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ._errors import ColumnError, ShardError
+from ._decimals import numbers, numbers_of
+from ._errors import DlcacheError, ShardError
 from ._manifest import Column, Manifest
 from ._maps import ShardMaps
 from ._names import Path
+from ._objects import objects_of
 from ._values import Int64s, Ragged, Strings, Value
 
 Mask = npt.NDArray[np.bool_]
@@ -95,9 +97,9 @@ class Decoder:
                     "manifest says; write the dataset again"
                 )
             return to_chunk(leaf(table.column(0), column.path[1:]), column)
-        except (pa.ArrowException, OSError, KeyError, IndexError, UnicodeError) as error:
-            if isinstance(error, (ShardError, ColumnError)):
-                raise
+        except DlcacheError:
+            raise
+        except (pa.ArrowException, OSError, LookupError, ValueError, ArithmeticError, TypeError) as error:
             raise ShardError(
                 f"cannot read column {column.name!r} in row group {group} of {where}: {error}; "
                 "the file is damaged, write the dataset again"
@@ -179,10 +181,10 @@ def to_chunk(array: pa.Array, column: Column) -> Chunk:
         value = _tensor(array, column)
         size = value.nbytes
     elif column.dtype is not None:
-        value = numbers(array, column)
+        value = _numbers(array, column)
         size = value.nbytes
     else:
-        value = _objects(array)
+        value = objects_of(array, column)
         size = array.nbytes * 4
     return Chunk(value, valid, elements, size)
 
@@ -192,13 +194,10 @@ def _valid(array: pa.Array) -> Mask:
     return mask
 
 
-def numbers(array: pa.Array, column: Column) -> npt.NDArray[Any]:
+def _numbers(array: pa.Array, column: Column) -> npt.NDArray[Any]:
     """The numbers of a flat array as the column's dtype, 0 where null. docs/format.md says what they mean."""
-    assert column.dtype is not None
     if pa.types.is_decimal(array.type):
-        wide = array.cast(pa.decimal128(38, array.type.scale))
-        words = np.frombuffer(wide.buffers()[1], np.int64).reshape(-1, 2)[wide.offset : wide.offset + len(wide), 0]
-        return np.where(_valid(wide), words, 0).astype(column.dtype)
+        return numbers_of(array, column)
     if pa.types.is_temporal(array.type) and not pa.types.is_date32(array.type):
         if pa.types.is_timestamp(array.type):
             array = array.cast(pa.timestamp("us", array.type.tz))
@@ -209,8 +208,7 @@ def numbers(array: pa.Array, column: Column) -> npt.NDArray[Any]:
         array = array.view(pa.int32())
     if array.null_count:
         array = array.fill_null(False if pa.types.is_boolean(array.type) else 0)
-    values: npt.NDArray[Any] = array.to_numpy(zero_copy_only=False)
-    return values.astype(column.dtype, copy=False)
+    return numbers(array.to_numpy(zero_copy_only=False), column)
 
 
 def _lists(array: pa.Array) -> tuple[pa.Array, Int64s]:
@@ -224,7 +222,7 @@ def _lists(array: pa.Array) -> tuple[pa.Array, Int64s]:
 def _ragged(array: pa.Array, column: Column) -> tuple[Ragged, Mask | None]:
     flat, offsets = _lists(array)
     elements = _valid(flat) if flat.null_count else None
-    return Ragged(numbers(flat, column), offsets), elements
+    return Ragged(_numbers(flat, column), offsets), elements
 
 
 def _tensor(array: pa.Array, column: Column) -> npt.NDArray[Any]:
@@ -237,7 +235,7 @@ def _tensor(array: pa.Array, column: Column) -> npt.NDArray[Any]:
             f"column {column.name!r} has not {column.elements} elements in each row, as its manifest says; "
             "write the dataset again"
         )
-    return numbers(array, column).reshape(rows, *column.shape)
+    return _numbers(array, column).reshape(rows, *column.shape)
 
 
 def _strings(array: pa.Array, *, text: bool) -> Strings:
@@ -246,7 +244,3 @@ def _strings(array: pa.Array, *, text: bool) -> Strings:
     bounds = np.frombuffer(offsets, np.int64)[large.offset : large.offset + len(large) + 1]
     values = np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8)
     return Strings(values[bounds[0] : bounds[-1]], bounds - bounds[0], text)
-
-
-def _objects(array: pa.Array) -> npt.NDArray[np.object_]:
-    return np.fromiter(array.to_pylist(), np.dtype(object), len(array))

@@ -96,12 +96,12 @@ def explain_dataset(store: Store, manifest: Manifest, other: str | os.PathLike[s
 
 def _nearest(store: Store, manifest: Manifest) -> tuple[str, Any, str] | None:
     """The dataset in the same directory with another key and the fewest differences; the newest of several."""
-    parent, _, own = store.path.rstrip("/").rpartition("/")
+    parent = store.path.rstrip("/").rpartition("/")[0]
     if store.remote is not None and not store.remote.uri.path.strip("/"):
         return None
     root = Files.of(os.path.dirname(store.local) if store.local is not None else parent, store.storage_options)
     try:
-        beside = [entry for entry in root.listing("") if entry.kind == "directory" and entry.path != own]
+        beside = [entry for entry in root.listing("") if entry.kind == "directory" and entry.path != store.name]
     except DlcacheError:
         return None
     newest = sorted(beside, key=lambda entry: (-entry.modified, entry.path))[:NEAREST_OF]

@@ -2,6 +2,9 @@
 
 A shard of which parts are fetched is a file as long as the whole one, with holes where nothing was asked for. So all
 who read it find every byte where the manifest says, and a hole takes no room on the disk.
+
+Shards are fetched by daemon threads, each shard by one of them for all who want it. A fetch that nobody wants any more
+ends with the request that is under way.
 """
 
 from __future__ import annotations
@@ -9,11 +12,14 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import threading
 import zlib
-from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 
+from ._background import DaemonThreads, StoppedError, result_of
 from ._errors import ShardError, StorageError
 from ._manifest import Manifest
 from ._mirror import Mirror, MirrorOptions
@@ -25,6 +31,8 @@ PIECE_BYTES = 16 << 20
 """Of one request, and of memory for each request that is under way."""
 CONNECTIONS = 4
 """Requests at once for the parts of one shard, and shards fetched at once."""
+AHEAD = 2
+"""Shards fetched at once beside those, before they are needed."""
 SHARE = 0.5
 """Of a shard's bytes: who needs less fetches parts, who needs more the whole shard."""
 _TAIL_BYTES = 64 << 10
@@ -56,6 +64,10 @@ class RemoteShards:
         share = 1.0 if parts is None else share_of(manifest, parts.columns)
         largest = max(1, int(int(manifest.shards.bytes.max(initial=1)) * share))
         self.limit = 1 << 30 if mirror is None else max(1, mirror.most // 2 // largest)
+        self._lock = threading.Lock()
+        self._arrivals: dict[int, _Arrival] = {}
+        self._threads = DaemonThreads(CONNECTIONS, "dlcache-fetch")
+        self._ahead = DaemonThreads(AHEAD, "dlcache-ahead")
 
     @staticmethod
     def of(remote: Remote, manifest: Manifest, mirror: MirrorOptions, parts: Parts | None) -> RemoteShards:
@@ -67,9 +79,56 @@ class RemoteShards:
         """True if what was fetched once is there for a while."""
         return self._mirror is not None
 
-    def descriptor(self, number: int) -> int:
+    def want(self, number: int) -> Wanted:
+        """Ask for a shard: nothing is fetched before `begin` or `descriptor`. To be closed."""
+        with self._lock:
+            arrival = self._arrivals.setdefault(number, _Arrival(number))
+            arrival.wanted += 1
+        return Wanted(self, arrival)
+
+    def _begin(self, arrival: _Arrival, threads: DaemonThreads) -> None:
+        with self._lock:
+            if arrival.begun or threads in arrival.queued:
+                return
+            arrival.queued.append(threads)
+        threads.submit(partial(self._arrive, arrival))
+
+    def _arrive(self, arrival: _Arrival) -> None:
+        with self._lock:
+            if arrival.begun or not arrival.wanted:
+                return
+            arrival.begun = True
+        try:
+            descriptor = self._fetched(arrival.number, lambda: not arrival.wanted)
+        except BaseException as error:
+            with self._lock:
+                self._forget(arrival)
+            arrival.future.set_exception(error)
+            return
+        with self._lock:
+            if arrival.wanted:
+                arrival.descriptor = descriptor
+            else:
+                os.close(descriptor)
+        arrival.future.set_result(None)
+
+    def _leave(self, arrival: _Arrival) -> None:
+        with self._lock:
+            arrival.wanted -= 1
+            if arrival.wanted:
+                return
+            self._forget(arrival)
+            if arrival.descriptor is not None:
+                os.close(arrival.descriptor)
+                arrival.descriptor = None
+
+    def _forget(self, arrival: _Arrival) -> None:
+        if self._arrivals.get(arrival.number) is arrival:
+            del self._arrivals[arrival.number]
+
+    def _fetched(self, number: int, is_unwanted: Callable[[], bool]) -> int:
         """A descriptor, to read from, of a file with the bytes of a shard. Raises ShardError and StorageError."""
-        fetch = _Fetch(self._remote, self._manifest, number, self.parts)
+        fetch = _Fetch(self._remote, self._manifest, number, self.parts, is_unwanted)
         try:
             found = self._mirrored(fetch)
             if found is not None:
@@ -95,13 +154,66 @@ class RemoteShards:
 
 
 @dataclass(eq=False)
+class _Arrival:
+    """A shard that is fetched for all who want it. future: done when it is there, or has failed. descriptor: of the
+    file, while somebody wants it. queued: the threads that it waits for."""
+
+    number: int
+    wanted: int = 0
+    begun: bool = False
+    queued: list[DaemonThreads] = field(default_factory=list)
+    future: Future[None] = field(default_factory=Future)
+    descriptor: int | None = None
+
+
+class Wanted:
+    """One who wants a shard, until it is closed."""
+
+    def __init__(self, shards: RemoteShards, arrival: _Arrival) -> None:
+        self._shards = shards
+        self._arrival: _Arrival | None = arrival
+
+    def begin(self, *, ahead: bool = False) -> None:
+        """Have it fetched. ahead: it is not needed yet."""
+        assert self._arrival is not None
+        self._shards._begin(self._arrival, self._shards._ahead if ahead else self._shards._threads)
+
+    @property
+    def done(self) -> bool:
+        """True if it is there, or cannot be had."""
+        return self._arrival is None or self._arrival.future.done()
+
+    def descriptor(self) -> int:
+        """Wait for it: a descriptor, to read from, of a file with its bytes. Raises ShardError, StorageError, and
+        StoppedError if the iteration that this thread works for ends before."""
+        self.begin()
+        assert self._arrival is not None
+        result_of(self._arrival.future)
+        assert self._arrival.descriptor is not None
+        return os.dup(self._arrival.descriptor)
+
+    def close(self) -> None:
+        arrival, self._arrival = self._arrival, None
+        if arrival is not None:
+            self._shards._leave(arrival)
+
+    def __enter__(self) -> Wanted:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+@dataclass(eq=False)
 class _Fetch:
-    """One shard on its way. parts: None for all of it."""
+    """One shard on its way. parts: None for all of it. is_unwanted: asked before each request; nothing more is fetched
+    if it says so."""
 
     remote: Remote
     manifest: Manifest
     number: int
     parts: Parts | None
+    is_unwanted: Callable[[], bool] = lambda: False
     _file: RemoteFile | None = None
     _ranges: list[Range] | None = None
     where: str = field(init=False)
@@ -170,11 +282,22 @@ class _Fetch:
         if not parts:
             return
         self._open()
-        with ThreadPoolExecutor(min(CONNECTIONS, len(parts)), "dlcache-fetch") as pool:
-            for _ in pool.map(lambda part: _write(descriptor, self._read(*part), part[0]), parts):
-                pass
+        threads = DaemonThreads(min(CONNECTIONS, len(parts)), "dlcache-fetch")
+        futures = [threads.submit(partial(self._fill_part, descriptor, *part)) for part in parts]
+        try:
+            for future in futures:
+                future.result()
+        finally:  # no thread may write into a descriptor that was closed, and may be another file's by then
+            for future in futures:
+                future.cancel()
+            wait(futures)
+
+    def _fill_part(self, descriptor: int, offset: int, count: int) -> None:
+        _write(descriptor, self._read(offset, count), offset)
 
     def _read(self, offset: int, count: int) -> bytes:
+        if self.is_unwanted():
+            raise StoppedError
         return self._open().read_at(offset, count)
 
     def _open(self) -> RemoteFile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ def select(manifest: Manifest, columns: Sequence[str] | None, available: Sequenc
         return tuple(available)
     if isinstance(columns, str):
         raise OptionError(f"columns must be a list of names, not the string {columns!r}; use columns=[{columns!r}]")
+    if not isinstance(columns, Iterable):
+        raise OptionError(f"columns must be a list of names, not {columns!r}")
     names = tuple(columns)
     for name in names:
         if name not in available:
@@ -57,11 +59,11 @@ class NullPolicy:
     """
 
     def __init__(self, columns: Sequence[Column], nulls: Nulls) -> None:
-        self._columns = {column.name: column for column in columns}
-        self._fill: Mapping[str, Any] = {} if isinstance(nulls, str) else dict(nulls)
-        self._mask = nulls == "mask"
-        if isinstance(nulls, str) and nulls not in ("error", "mask"):
+        if not isinstance(nulls, Mapping) and not (isinstance(nulls, str) and nulls in ("error", "mask")):
             raise OptionError(f"nulls must be 'error', 'mask' or a dict of fill values, not {nulls!r}")
+        self._columns = {column.name: column for column in columns}
+        self._fill: Mapping[str, Any] = nulls if isinstance(nulls, Mapping) else {}
+        self._mask = nulls == "mask"
         for name, value in self._fill.items():
             if name not in self._columns:
                 raise unknown_column(name, self._columns, "nulls: the columns read")

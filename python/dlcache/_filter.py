@@ -7,13 +7,13 @@ leave out NaN, do not tell 0.0 from -0.0, and may be missing, cut off or wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from ._background import StoppingThreads
 from ._comparison import Mask
 from ._condition import Predicate
 from ._errors import ShardError
@@ -45,7 +45,7 @@ def matching(condition: Predicate, manifest: Manifest, readers: Readers, rows: R
         out: Int64s = positions[mask[rows.at(positions) - starts[shard]]]
         return out
 
-    with ThreadPoolExecutor(CONNECTIONS if reader.maps.fetches else 1, "dlcache-filter") as pool:
+    with StoppingThreads(CONNECTIONS if reader.maps.fetches else 1, "dlcache-filter") as pool:
         return np.concatenate(list(pool.map(kept, wanted)))
 
 

@@ -19,6 +19,7 @@ from ._steps import Steps
 
 _PROBES = 8
 _BYTES = 12
+_MOST_PENDING = 2048
 
 
 class Fingerprint:
@@ -26,7 +27,7 @@ class Fingerprint:
     of an epoch."""
 
     def __init__(
-        self, header: Callable[[], Mapping[str, Any]], steps: Steps, ids: Callable[[int, Int64s], Int64s]
+        self, header: Callable[[], Mapping[str, Any]], steps: Callable[[], Steps], ids: Callable[[int, Int64s], Int64s]
     ) -> None:
         self._header, self._steps, self._ids = header, steps, ids
         self._chain = b""
@@ -38,6 +39,8 @@ class Fingerprint:
         if pending and pending[-1] == first:
             pending[-1] = last
         else:
+            if len(pending) >= _MOST_PENDING:  # a worker process has every n-th step only
+                self.digest()
             pending += (first, last)
 
     def set(self, chain: str) -> None:
@@ -49,21 +52,20 @@ class Fingerprint:
         """The chain so far, 24 hexadecimal digits."""
         if not self._chain:
             self._chain = blake2b(json.dumps(self._header(), sort_keys=True).encode(), digest_size=_BYTES).digest()
-        for first, last in zip(self._pending[::2], self._pending[1::2], strict=True):
-            while first < last:
-                epoch, step = divmod(first, self._steps.count)
-                stop = min(last - first, self._steps.count - step)
-                self._add(epoch, step, step + stop)
-                first += stop
+        pairs = zip(self._pending[::2], self._pending[1::2], strict=True)
+        steps = np.concatenate([np.empty(0, np.int64), *(np.arange(*pair, dtype=np.int64) for pair in pairs)])
+        for start in range(0, len(steps), _MOST_PENDING):
+            epochs, within = np.divmod(steps[start : start + _MOST_PENDING], self._steps().count)
+            for part in np.split(np.arange(len(epochs)), np.flatnonzero(np.diff(epochs)) + 1):
+                self._add(int(epochs[part[0]]), within[part])
         self._pending.clear()
         return self._chain.hex()
 
-    def _add(self, epoch: int, step: int, stop: int) -> None:
-        steps = np.arange(step, stop, dtype=np.int64)
-        size = self._steps.global_batch
+    def _add(self, epoch: int, steps: Int64s) -> None:
+        size = self._steps().global_batch
         positions = steps[:, None] * size + np.arange(_PROBES, dtype=np.int64) * (size - 1) // (_PROBES - 1)
-        if self._steps.remainder == "exact":
-            positions = np.minimum(positions, self._steps.rows - 1)
+        if self._steps().remainder == "exact":
+            positions = np.minimum(positions, self._steps().rows - 1)
         ids = self._ids(epoch, positions.reshape(-1)).reshape(-1, _PROBES)
         links = np.concatenate([np.full((len(steps), 1), epoch, np.int64), steps[:, None], ids], axis=1).astype("<i8")
         for link in links:

@@ -46,12 +46,14 @@ def plan_gc(snapshot: Snapshot, now: datetime, policy: Policy) -> Plan:
         return Plan(snapshot.path, True, kept=(Kept("", CHANGING),), foreign=snapshot.foreign)
     sweep = _Sweep(snapshot, now, policy)
     end = sweep.end_of_life()
-    return sweep.plan() if end is None else plan_deletion(snapshot, end, sweep.application)
+    return sweep.plan() if end is None else plan_deletion(snapshot, end, sweep.application, sweep.temporary)
 
 
-def plan_deletion(snapshot: Snapshot, reason: str, application: str | None = None) -> Plan:
+def plan_deletion(
+    snapshot: Snapshot, reason: str, application: str | None = None, temporary: int | None = None
+) -> Plan:
     """All that dlcache wrote goes, whoever uses it: the caller has asked `snapshot.users()`. application: which one has
-    ended, if that is the reason."""
+    ended, if that is the reason. temporary: the version, if it was a temporary one, and that is the reason."""
     if not snapshot.is_ours:
         return Plan(snapshot.path, is_ours=False)
     foreign = set(snapshot.foreign)
@@ -68,6 +70,7 @@ def plan_deletion(snapshot: Snapshot, reason: str, application: str | None = Non
         versions=versions,
         known=versions,
         application=application,
+        temporary=temporary,
         current=snapshot.current,
     )
 
@@ -125,6 +128,7 @@ class _Sweep:
         self._jobs: set[str] = set()
         self._resumes = False
         self.application: str | None = None
+        self.temporary: int | None = None
 
     def plan(self) -> Plan:
         """The plan for a dataset that stays, or for what is left of one."""
@@ -154,7 +158,7 @@ class _Sweep:
         if not self._there.versions:
             is_left = self._there.deletions and not any(record.live for record in self._there.deletions)
             return UNFINISHED if is_left and not users else None
-        reason = self._expired() or self._ended()
+        reason = self._expired() or self._ended() or self._was_temporary()
         if reason is not None and users:
             self._kept.append(Kept("", f"{reason}, but it is in use by {_names(users)}"))
             return None
@@ -177,6 +181,15 @@ class _Sweep:
             return None
         self.application = current.application_id
         return f"session-keyed, and its Spark application {current.application_id} has ended"
+
+    def _was_temporary(self) -> str | None:
+        """A temporary dataset goes with the processes that made it one, unless somebody has written another version."""
+        current = self._there.versions[-1]
+        marks = [file for file in self._there.leases if _marks(file, current)]
+        if not marks or any(file.live for file in marks):
+            return None
+        self.temporary = current.number
+        return f"temporary, and its process has ended: {_names(file.lease for file in marks if file.lease)}"
 
     def _superseded_versions(self) -> None:
         """The manifests of old versions, and the shards that only they name."""
@@ -263,7 +276,7 @@ class _Sweep:
         for file in self._there.leases:
             if file.lease is None:
                 self._go_if_old(file.path, "a lease that cannot be understood")
-            elif not file.live and file.lease.job not in jobs and not (versions and _keeps(file, versions[-1])):
+            elif not file.live and file.lease.job not in jobs and not (versions and _tells(file, versions[-1])):
                 self._go(file.path, f"a lease whose holder is gone: {file.lease.holder}")
 
     def _checksums(self) -> None:
@@ -312,6 +325,16 @@ def _keeps(file: LeaseFile, version: Version) -> bool:
         and version.scope == "session"
         and lease.application_id == version.application_id
     )
+
+
+def _marks(file: LeaseFile, version: Version) -> bool:
+    """True for a lease that makes this version a temporary one, live or not."""
+    return file.lease is not None and file.lease.kind == "temporary" and file.lease.version == version.number
+
+
+def _tells(file: LeaseFile, version: Version) -> bool:
+    """True for a lease that says when the current version goes."""
+    return _keeps(file, version) or _marks(file, version)
 
 
 def _names(leases: Iterable[Lease]) -> str:

@@ -66,7 +66,8 @@ class LeaseFile:
 @dataclass(frozen=True)
 class Snapshot:
     """What was found in one directory. versions: ascending. damaged: manifests that cannot be read, with the reason.
-    current: the path of the highest manifest, and a hash of its text."""
+    current: the path of the highest manifest, and a hash of its text. name: of the directory, whatever link or relative
+    path led there; by default the last part of `path`."""
 
     path: str
     entries: tuple[Entry, ...]
@@ -75,6 +76,7 @@ class Snapshot:
     leases: tuple[LeaseFile, ...] = ()
     deletions: tuple[Deletion, ...] = ()
     current: tuple[str, str] | None = None
+    name: str = ""
 
     @cached_property
     def files(self) -> dict[str, Entry]:
@@ -95,7 +97,7 @@ class Snapshot:
 
     @property
     def _name(self) -> str:
-        return self.path.rstrip("/").rpartition("/")[2]
+        return self.name or self.path.rstrip("/").rpartition("/")[2]
 
     @cached_property
     def named(self) -> frozenset[str]:
@@ -167,7 +169,8 @@ class Plan:
     whole: also the directory goes, if it is empty then. versions: whose manifests go. current: the path of the highest
     manifest and a hash of its text, which tell the dataset from a later one at its place. known: the versions that are
     there. jobs: the writes of which shards go that nothing names. resumes: shards go that the record of an earlier
-    deletion names. application: the Spark application that the plan takes for ended. is_ours: False for a directory
+    deletion names. application: the Spark application that the plan takes for ended. temporary: the version of which it
+    takes all processes for ended that made it a temporary one. is_ours: False for a directory
     that dlcache did not make, of which nothing goes.
     """
 
@@ -182,6 +185,7 @@ class Plan:
     jobs: frozenset[str] = frozenset()
     resumes: bool = False
     application: str | None = None
+    temporary: int | None = None
     current: tuple[str, str] | None = None
     problem: str | None = None
 
@@ -202,6 +206,8 @@ class Plan:
             return file.live
         if lease.kind == "application":
             return self.application is not None and lease.application_id == self.application
+        if lease.kind == "temporary":
+            return self.temporary is not None and lease.version == self.temporary
         if self.whole:
             return True
         if lease.kind == "reader":

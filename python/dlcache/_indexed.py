@@ -9,17 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ._chunks import ChunkTable
+from ._decimals import numbers
 from ._errors import ShardError
 from ._gathered import Gathered
 from ._manifest import STORED_WIDTH, Column, Manifest
 from ._maps import Mapped
-from ._memory import BufferPool, copy_spans, items_at, touch_pages, void
+from ._memory import BufferPool, copy_spans, items_at, void
 from ._places import Places, RowGroups, Stretch
-from ._values import Ragged, Scattered, ScatteredRagged, Strings, Value, offsets_of
+from ._values import Ragged, Strings, Value, offsets_of
 
 Int64s = npt.NDArray[np.int64]
-
-_LONG = 1 << 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +41,6 @@ class _Indexed:
 
     def __init__(self, column: Column, table: ChunkTable, manifest: Manifest) -> None:
         self._column, self._table, self._paths = column, table, manifest.shards.paths
-        self._rows = manifest.rows
         self._entries = table.size // self._entry_bytes
         self._memory: _Index | None = None
 
@@ -102,16 +100,12 @@ class _Indexed:
 class RawRagged(_Indexed):
     """Rows of different lengths: the row index says where each starts."""
 
-    left = False
-
     def __init__(self, column: Column, table: ChunkTable, manifest: Manifest) -> None:
         assert column.dtype is not None and column.stored_dtype is not None
         self._dtype = column.dtype
         self._stored = np.dtype(column.stored_dtype).newbyteorder("<")
         self._width = STORED_WIDTH[column.stored_dtype]
         super().__init__(column, table, manifest)
-        ends = manifest.shards.bytes[manifest.shards.of_groups]
-        self._behind = int((ends - table.offset - table.size).min())
 
     @property
     def _entry_bytes(self) -> int:
@@ -119,10 +113,11 @@ class RawRagged(_Indexed):
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
         address, lengths = self._spans(places, mapped)
-        found = ScatteredRagged(address, lengths, self._stored, mapped.files, self._behind, pool)
-        if self._dtype == self._stored:
-            return Gathered(found)
-        return Gathered(Ragged(found.copied(pool).values.astype(self._dtype), found.offsets))
+        offsets, width = offsets_of(lengths), self._width
+        out = pool.take(int(offsets[-1]) * width)
+        copy_spans(address, lengths * width, out, offsets[:-1] * width)
+        values = out.view(self._stored)
+        return Gathered(Ragged(values if self._dtype == self._stored else numbers(values, self._column), offsets))
 
     @property
     def viewable(self) -> bool:
@@ -132,7 +127,7 @@ class RawRagged(_Indexed):
         chunk, bounds = self._view_spans(at, file)
         values = chunk[bounds[0] * self._width : bounds[-1] * self._width].view(self._stored)
         if self._dtype != self._stored:
-            values = values.astype(self._dtype)
+            values = numbers(values, self._column)
         return Ragged(values, bounds - bounds[0])
 
 
@@ -142,16 +137,12 @@ class RawStrings(_Indexed):
     viewable = False
 
     def gather(self, places: Places, mapped: Mapped, pool: BufferPool) -> Gathered:
-        return self._records(*self._spans(places, mapped), mapped, pool)
-
-    @property
-    def left(self) -> bool:
-        return int(self._table.size.sum()) >= (_LONG + 4) * self._rows
+        return self._records(*self._spans(places, mapped), pool)
 
     def view(self, at: Stretch, file: npt.NDArray[np.uint8]) -> Value | None:
         return None
 
-    def _records(self, address: Int64s, sizes: Int64s, mapped: Mapped, pool: BufferPool) -> Gathered:
+    def _records(self, address: Int64s, sizes: Int64s, pool: BufferPool) -> Gathered:
         lengths, valid = sizes - 4, None
         if int(lengths.min()) < 0:
             valid = sizes > 0
@@ -162,11 +153,7 @@ class RawStrings(_Indexed):
                 )
             lengths[~valid] = 0
         text, known = self._column.storage == "string", valid if self._column.nulls else None
-        total = int(lengths.sum())
-        if total >= _LONG * len(lengths):
-            touch_pages(address, sizes)
-            return Gathered(Scattered(address + 4, lengths, text, mapped.files), known)
         offsets = offsets_of(lengths)
-        out = pool.take(total)
+        out = pool.take(int(offsets[-1]))
         copy_spans(address + 4, lengths, out, offsets[:-1])
         return Gathered(Strings(out, offsets, text), known)

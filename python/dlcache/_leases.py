@@ -1,7 +1,7 @@
 """Leases: small files that say who needs a dataset. The format is in docs/format.md, 6. Pure.
 
-A `reader` needs the shards of one version. An `application` keeps a session-keyed dataset alive. A `writer` writes
-shards that no manifest names yet, and will publish a version.
+A `reader` needs the shards of one version. An `application` keeps a session-keyed dataset alive, and a process a
+`temporary` one. A `writer` writes shards that no manifest names yet, and will publish a version.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-LeaseKind = Literal["reader", "application", "writer"]
+LeaseKind = Literal["reader", "application", "writer", "temporary"]
 IsRunning = Callable[[int, str | None], bool | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
     """One lease. host: the table of processes that pid belongs to. process_start: tells the process from a later one
-    with its pid; None if unknown. version: what a reader reads. application_id: whose datasets an application keeps.
-    job: the UUID in the names of a writer's shards. base_version: a writer publishes a higher version than this; None
-    if it has not looked yet."""
+    with its pid; None if unknown. version: what a reader reads, or what is temporary. application_id: whose datasets an
+    application keeps. job: the UUID in the names of a writer's shards. base_version: a writer publishes a higher
+    version than this; None if it has not looked yet."""
 
     kind: LeaseKind
     host: str
@@ -36,13 +36,13 @@ class Lease:
     def is_live(self, now: datetime, host: str, is_running: IsRunning) -> bool:
         """Whether the holder is there still, asked on `host`.
 
-        A process of this host that is gone holds nothing. A reader of this host that is there holds on although it is
-        late: it renews only while it delivers batches. All others hold until they expire.
+        A process of this host that is gone holds nothing. One that is there holds on to what it reads, and to what is
+        temporary, although it is late: it renews only while it delivers batches. All others hold until they expire.
         """
         running = is_running(self.pid, self.process_start) if host == self.host else None
         if running is False:
             return False
-        return (running is True and self.kind == "reader") or now < self.expires_at
+        return (running is True and self.kind in ("reader", "temporary")) or now < self.expires_at
 
     @property
     def holder(self) -> str:
@@ -86,7 +86,7 @@ def parse_lease(text: bytes) -> Lease | None:
         return None
     texts = (lease.process_start, lease.application_id, lease.job)
     sound = (
-        lease.kind in ("reader", "application", "writer")
+        lease.kind in ("reader", "application", "writer", "temporary")
         and isinstance(lease.host, str)
         and type(lease.pid) is int
         and lease.pid > 0
@@ -94,7 +94,7 @@ def parse_lease(text: bytes) -> Lease | None:
         and lease.expires_at.tzinfo is not None
         and (lease.version is None or type(lease.version) is int)
         and (lease.base_version is None or type(lease.base_version) is int)
-        and (lease.version is not None or lease.kind != "reader")
+        and (lease.version is not None or lease.kind not in ("reader", "temporary"))
         and (lease.application_id is not None or lease.kind != "application")
     )
     return lease if sound else None

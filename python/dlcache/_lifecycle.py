@@ -128,8 +128,8 @@ def gc(
     left. What dlcache did not write stays, and so does what a live reader or writer uses, unless `force`.
 
     grace and retention are timedeltas or seconds; both default to one day. dry_run deletes nothing.
-    Raises NotADatasetError if `root` is not there, StorageError if it cannot be listed or changed, OptionError for a
-    negative time.
+    A dataset below `root` that cannot be read or changed is a problem in the report. Raises NotADatasetError if `root`
+    is not there, StorageError if `root` itself cannot be listed or changed, OptionError for a negative time.
     """
     policy = Policy(_span("grace", grace), _span("retention", retention), force)
     files = Files.of(root, storage_options)
@@ -137,9 +137,16 @@ def gc(
     datasets = []
     for dataset in directories:
         now = datetime.now(timezone.utc)
-        plan = _gc.plan_gc(snapshot(dataset, now), now, policy)
+        try:
+            plan = _gc.plan_gc(snapshot(dataset, now), now, policy)
+            stopped = None if dry_run else execute(dataset, plan, force=force)
+        except StorageError as error:
+            if dataset is files:
+                raise
+            datasets.append(DatasetReport(dataset.path, (), (), (), deleted=False, problem=str(error)))
+            continue
         if plan.is_ours:
-            datasets.append(_report(plan, None if dry_run else execute(dataset, plan, force=force)))
+            datasets.append(_report(plan, stopped))
         else:
             skipped.append(plan.path)
     return GcReport(files.path, dry_run, tuple(datasets), tuple(sorted(skipped)))
@@ -152,7 +159,12 @@ def delete(
 
     Raises NotADatasetError if it is none, InUseError if someone uses it and not `force`, StorageError.
     """
-    found = snapshot(files, datetime.now(timezone.utc))
+    return _delete(files, snapshot(files, datetime.now(timezone.utc)), force=force, dry_run=dry_run, mine=mine)
+
+
+def _delete(
+    files: Files, found: Snapshot, *, force: bool = False, dry_run: bool = False, mine: Collection[str] = frozenset()
+) -> DatasetReport:
     if not found.is_ours:
         raise NotADatasetError(f"{files.path} is not a dlcache dataset, so nothing was deleted: it has no {MANIFESTS}/")
     plan = _gc.plan_deletion(found, "deleted")
@@ -171,15 +183,15 @@ def _in_use(files: Files, why: str) -> InUseError:
     )
 
 
-def delete_at_exit(files: Files, pid: int) -> None:
-    """Delete a temporary dataset while the process `pid` ends; a fork of it does nothing."""
-    if os.getpid() != pid:
-        return
-    drop_leases()
-    try:
-        delete(files)
-    except DlcacheError as error:
-        logger.warning("a temporary dataset stays: %s", error)
+def delete_temporary(files: Files, version: int, mark: str) -> bool:
+    """Delete a dataset, if this is its newest version still, and no other process has made it temporary. mark: the
+    lease file that says so for this process. Returns whether it is gone. Raises InUseError, StorageError."""
+    found = snapshot(files, datetime.now(timezone.utc))
+    others = [lease for lease in found.without([mark]).live("temporary") if lease.version == version]
+    if others or not found.versions or found.versions[-1].number != version:
+        return False
+    _delete(files, found)
+    return True
 
 
 class _Sessions:
@@ -190,10 +202,14 @@ class _Sessions:
         self.forget()
 
     def forget(self) -> None:
-        self._read: dict[str, Files] = {}
+        self._read: dict[tuple[str, ...], Files] = {}
 
     def add(self, files: Files) -> None:
-        self._read.setdefault(files.path, files)
+        if not self._read:
+            # Exit handlers run in reverse order: this one needs the store, which PyArrow's handler shuts down.
+            atexit.unregister(self.finish)
+            atexit.register(self.finish)
+        self._read.setdefault(files.store.identity, files)
 
     def finish(self) -> None:
         drop_leases()
@@ -208,7 +224,6 @@ class _Sessions:
 
 
 SESSIONS = _Sessions()
-atexit.register(SESSIONS.finish)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=SESSIONS.forget)
 
@@ -271,6 +286,7 @@ def snapshot(files: Files, now: datetime) -> Snapshot:
         leases,
         records,
         current,
+        files.store.name,
     )
 
 

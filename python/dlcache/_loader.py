@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._batches import FORKS, Metrics, Pipeline, Sized
 from ._by_step import BatchesByStep
+from ._epochs import Epochs, Position
 from ._errors import OptionError
 from ._fingerprint import Fingerprint
 from ._options import LoaderOptions
@@ -17,10 +19,13 @@ from ._progress import check_progress, with_bar
 from ._recut import Recut
 from ._source import Work
 from ._state import resumed
-from ._values import Batches, as_array, one_by_one
+from ._values import Batches, Value, as_array, one_by_one
 
 if TYPE_CHECKING:
     from ._readable import Readable
+
+
+SuperBatches = Generator[tuple[Work, Iterable[Sized]], None, None]
 
 
 class BatchLoader(BatchesByStep):
@@ -32,20 +37,22 @@ class BatchLoader(BatchesByStep):
     position. `options`: those of `Dataset.numpy`.
     """
 
+    counter: type[Epochs] = Epochs
+
     def __init__(self, dataset: Readable, options: LoaderOptions) -> None:
         super().__init__(dataset, options)
         if self._resolved.progress:
             check_progress()
         self._metrics = Metrics()
-        self._next_epoch = 0
+        self._epochs = self.counter()
         self._first: int | None = None
         self._delivered = 0
-        self._resume: tuple[int, int, int] | None = None
+        self._ended = False
         self._row = 0
         self._iteration: object = None
         self._fingerprint = Fingerprint(
             lambda: {**self._identity(), "fields": list(self.read_fields)},
-            self._steps,
+            lambda: self._steps,
             lambda epoch, positions: self._source.ids(epoch, positions),
         )
 
@@ -63,21 +70,22 @@ class BatchLoader(BatchesByStep):
     # Iterating
 
     def __iter__(self) -> Iterator[Any]:
-        self._row = self._row if self._resume else 0
-        begin, self._resume = self._resume or (self._next_epoch, self._next_epoch, 0), None
+        self.check_place()
+        self._row = self._row if self._epochs.resume else 0
+        begin, changes = self._epochs.begin(self._resolved.epochs)
         first, epoch, step = begin
-        self._next_epoch = max(self._next_epoch, epoch + 1)
-        self._first, self._delivered = first, epoch * self._steps.count + step
+        self._first, self._delivered, self._ended = first, epoch * self._steps.count + step, False
         self._iteration = iteration = object()
+        super_batches = self._run(begin, changes)
         if self._resolved.changes_rows:
-            batches = self._iterate_recut(iteration, first, epoch, step, self._row)
+            batches = self._iterate_recut(iteration, epoch, step, self._row, super_batches)
         else:
-            batches = self._iterate(iteration, first, epoch, step)
+            batches = self._iterate(iteration, super_batches)
         return self.with_bar(batches, begin) if self._resolved.progress else batches
 
-    def _iterate(self, iteration: object, first: int, epoch: int, step: int) -> Iterator[Any]:
+    def _iterate(self, iteration: object, run: SuperBatches) -> Iterator[Any]:
         count, seen, metrics, forks = self._steps.count, self._fingerprint.delivered, self._metrics, FORKS[0]
-        with closing(self._run(first, epoch, step)) as super_batches:
+        with closing(run) as super_batches:
             for work, batches in super_batches:
                 at = work.epoch * count + work.step
                 for batch, rows, size in batches:
@@ -92,13 +100,15 @@ class BatchLoader(BatchesByStep):
                     if FORKS[0] != forks:
                         raise _forked()
                     del batch
+        self._ended = self._ended or self._iteration is iteration
 
-    def _iterate_recut(self, iteration: object, first: int, epoch: int, step: int, row: int) -> Iterator[Any]:
+    def _iterate_recut(self, iteration: object, epoch: int, step: int, row: int, run: SuperBatches) -> Iterator[Any]:
         """As `_iterate`, with a transform that changes the number of rows."""
         resolved, steps, metrics, forks = self._resolved, self._steps.count, self._metrics, FORKS[0]
         drop, endless, at = resolved.remainder == "drop", resolved.epochs is None, epoch * steps + step
-        recut = Recut(self.batch_size, steps, drop=drop, endless=endless, row=row)
-        with closing(self._run(first, epoch, step)) as super_batches:
+        fill = self._first_rows if resolved.remainder == "pad" else None
+        recut = Recut(self.batch_size, steps, drop=drop, endless=endless, row=row, fill=fill)
+        with closing(run) as super_batches:
             for work, batches in super_batches:
                 for at_step, (batch, rows, size) in enumerate(batches, work.step):
                     pieces = recut.add(work.epoch, at_step, batch)
@@ -117,9 +127,28 @@ class BatchLoader(BatchesByStep):
                             yield self.deliver(piece)
                         if FORKS[0] != forks:
                             raise _forked()
+        self._ended = self._ended or self._iteration is iteration
 
-    def _run(self, first: int, epoch: int, step: int) -> Generator[tuple[Work, Iterable[Sized]], None, None]:
+    def _first_rows(self, epoch: int, rows: int) -> list[dict[str, Value]]:
+        """The first rows that the transform makes in an epoch, in parts; again from the start if there are fewer."""
+        parts: list[dict[str, Value]] = []
+        while rows:
+            before = rows
+            for step in range(self._steps.count):
+                (batch,) = self.batches(step, 1, epoch)
+                taken = min(rows, len(next(iter(batch.values()))))
+                if taken:
+                    parts.append({name: value[:taken] for name, value in batch.items()})
+                rows -= taken
+                if not rows:
+                    break
+            if rows == before:  # it makes none now: the batch stays short
+                break
+        return parts
+
+    def _run(self, begin: Position, changes: int) -> SuperBatches:
         """The super-batches of an iteration, under a lease."""
+        first, epoch, step = begin
         last = None if self._resolved.epochs is None else first + self._resolved.epochs
         lease = self.dataset.lease()
         try:
@@ -127,21 +156,32 @@ class BatchLoader(BatchesByStep):
             with closing(self._pipeline().run(self.works(epoch, step, last))) as super_batches:
                 for work, batches in super_batches:
                     lease.touch()
-                    self._next_epoch = max(self._next_epoch, work.epoch + 1)
+                    if work.epoch > epoch:
+                        epoch = work.epoch
+                        self._epochs.begun(epoch, changes)
                     yield work, batches
-        finally:
-            lease.close()
+        except BaseException:  # also a break: it must not wait for a store
+            lease.abandon()
+            raise
+        lease.close()
 
     @property
     def _at(self) -> tuple[int, int, int] | None:
         """The first epoch of the last iteration, and the epoch and step that come next; None if there was none."""
         return None if self._first is None else (self._first, *divmod(self._delivered, max(1, self._steps.count)))
 
-    def with_bar(self, batches: Iterator[Any], begin: tuple[int, int, int]) -> Iterator[Any]:
-        """An iteration that begins at (first epoch, epoch, step) with a progress bar."""
-        known = self._resolved.epochs is not None and not self._resolved.changes_rows
-        done = (begin[1] - begin[0]) * self._steps.count + begin[2]
-        return with_bar(batches, begin[0], len(self) if known else None, done)
+    def with_bar(self, batches: Iterator[Any], begin: Position) -> Iterator[Any]:
+        """An iteration that begins at this position with a progress bar."""
+        steps, known = self._steps.count, self._resolved.epochs is not None and not self._resolved.changes_rows
+        done = (begin[1] - begin[0]) * steps + begin[2]
+
+        def epoch(batches: int) -> int:
+            """The epoch of the last one of so many batches."""
+            if not known and self._resolved.changes_rows:
+                return max(begin[1], (self._delivered - 1) // max(1, steps))
+            return begin[0] + max(0, batches - 1) // max(1, steps)
+
+        return with_bar(batches, epoch, len(self) if known else None, done)
 
     @property
     def _early(self) -> bool:
@@ -152,11 +192,9 @@ class BatchLoader(BatchesByStep):
 
     def _pipeline(self) -> Pipeline:
         resolved, source = self._resolved, self._source
-        transform, workers, runner, processes, name = None, 1, None, 0, ""
+        transform, workers, runner = None, 1, None
         if self._transform is not None:
-            spec = self._transform.spec
-            processes, name = spec.num_processes, getattr(spec.func, "__qualname__", "")
-            runner, workers = self._transform.runner(), spec.workers
+            runner, workers = self._transform.runner(), self._transform.spec.workers
             transform = partial(self._transformed, runner=runner)
         work_bytes = max(1, self._super_steps * self.batch_size * self._selection.row_bytes)
         depth = max(1, min(max(2, 2 * resolved.threads, 2 * workers), resolved.prefetch // work_bytes))
@@ -170,9 +208,6 @@ class BatchLoader(BatchesByStep):
             deliver=self.deliver_all if self._early else one_by_one,
             late=None if self._early or resolved.changes_rows else self.deliver,
             stop=None if runner is None else runner.close,
-            paces=None if processes else source.paces,
-            kind=(tuple(self._read_fields), self.batch_size, resolved.shuffle, resolved.threads, workers, name),
-            least_steps=-(-self._least_super_steps // 4),
             metrics=self._metrics,
         )
 
@@ -188,25 +223,24 @@ class BatchLoader(BatchesByStep):
                 step, most = step + steps, min(2 * most, at_once)
             epoch, step = epoch + 1, 0
 
-    # Any rows
-
     # State
 
     def state_dict(self) -> dict[str, Any]:
         """Where the last begun iteration is, by what it has delivered: JSON values only, a few of them."""
-        first, epoch, step = self._resume or self._at or (self._next_epoch, self._next_epoch, 0)
-        if self._resolved.epochs is not None and epoch >= first + self._resolved.epochs:
-            first = epoch
+        upcoming = self._epochs.next_epoch
+        last = None if self._ended else self._at
+        first, epoch, step = self._epochs.resume or last or (upcoming, upcoming, 0)
         state = {
             **self._identity(),
             "global_batch": self._steps.global_batch,
+            "epochs": self._resolved.epochs,
             "first_epoch": first,
             "epoch": epoch,
             "step": step,
             "fingerprint": self.fingerprint(),
         }
         if self._resolved.changes_rows:
-            state["row"] = self._row if self._resume or self._at else 0
+            state["row"] = self._row if self._epochs.resume or self._at else 0
         return state
 
     def fingerprint(self) -> str:
@@ -218,14 +252,20 @@ class BatchLoader(BatchesByStep):
         return self._fingerprint.digest()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Let the next iteration go on where `state` was taken. World size and batch size may differ, if the rows
-        already delivered are a whole number of the new global batches. Raises StateError."""
-        self._resume, self._row = resumed(
+        """Let the next iteration resume where `state` was taken. World size and batch size may differ, if the rows
+        already delivered are a whole number of the new global batches.
+
+        A state that was taken within a `for` loop over this loader resumes that loop: after the last batch of its last
+        epoch, it ends at once. A state that was taken after the loop has ended resumes with the next epoch.
+
+        Raises StateError.
+        """
+        resume, self._row = resumed(
             state, self._identity(), self._steps, self._resolved.epochs, self._resolved.changes_rows
         )
-        self._next_epoch = self._resume[1]
         if "fingerprint" in state:
             self._fingerprint.set(state["fingerprint"])
+        self._epochs.set(resume[1], resume)
         self._iteration = None
 
     def _identity(self) -> dict[str, Any]:
@@ -251,27 +291,40 @@ class BatchLoader(BatchesByStep):
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"dataset": self.dataset, "options": self.options, "state": self.state_dict()}
+        place, options = self._place or self.options.place(), self.options
+        if place is not None and (options.rank is None) != (options.world_size is None):
+            options = replace(options, rank=place[0], world_size=place[1])
+        fresh = self._first is None and self._epochs.resume is None
+        return {
+            "dataset": self.dataset,
+            "options": options,
+            "place": place,
+            "epoch": self._epochs.next_epoch,
+            "state": None if fresh else self.state_dict(),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        type(self).__init__(self, state["dataset"], placed_again(state["options"]))
-        if state["state"] != self.state_dict():
+        type(self).__init__(self, state["dataset"], state["options"])
+        self._restore(state)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Be at the position of a loader that was pickled, and of its rank if that was known."""
+        self._place = state["place"]
+        self._epochs.set(state["epoch"])
+        if state["state"] is not None:
             self.load_state_dict(state["state"])
 
     def __repr__(self) -> str:
+        steps = self._pinned
+        place = "" if steps is None else f", {steps.count} steps, rank {steps.rank} of {steps.world_size}"
         return (
-            f"{type(self).__name__}({os.fspath(self.dataset.path)!r}, {self._steps.count} steps of {self.batch_size} "
-            f"rows, rank {self._steps.rank} of {self._steps.world_size}, shuffle={self.options.shuffle})"
+            f"{type(self).__name__}({os.fspath(self.dataset.path)!r}, batches of {self.batch_size} rows{place}, "
+            f"shuffle={self.options.shuffle})"
         )
 
 
 def _forked() -> OptionError:
     return OptionError("this iterator was begun before a fork; begin a new one in the child")
-
-
-def placed_again(options: LoaderOptions) -> LoaderOptions:
-    """Options that were pickled: what was found there stays; if nothing was, this process may know."""
-    return options.placed() if options.rank is None else options
 
 
 class NumpyLoader(BatchLoader):

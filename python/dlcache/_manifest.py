@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from ._json import INT64_MAX, Fields, unique_members
 from ._layout import is_shard_path
 from ._manifest_checksum import KEY, check_manifest
 from ._names import column_names
+from ._spark_schema import labels, leaves
 
 FORMAT_VERSION = 1
 MAX_ROWS = 1 << 47
@@ -43,6 +44,10 @@ _LOGICALS = frozenset(
     ["date", "timestamp", "timestamp_ntz", "time", "decimal", "year-month-interval", "day-time-interval"]
 )
 _STATISTICS = frozenset(["count", "min", "max", "mean", "variance", "classes"])
+
+Decimals = Literal["float", "unscaled", "object"]
+"""What decimals are delivered as. `float`: numbers of the dataset's `dtype`. `unscaled`: exact integers, the number
+times 10^scale. `object`: `decimal.Decimal` objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,15 @@ class Column:
     statistics: Mapping[str, Any] | None
     packed: tuple[str, ...] | None = None
     """The names of its elements, if it is a packed column: `pack` of the write."""
+    labels: tuple[str, ...] | None = None
+    """The names of the classes 0, 1, ..., if it is a categorical column of Spark ML."""
+    decimals: Decimals = "unscaled"
+    """How its decimals, and those inside its values, are delivered. Stored are unscaled values."""
+
+    @property
+    def divides(self) -> bool:
+        """Whether the numbers that are delivered are the stored ones / 10^scale."""
+        return self.logical == "decimal" and self.decimals == "float"
 
     @property
     def elements(self) -> int:
@@ -122,7 +136,10 @@ class Shards:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One version of a dataset."""
+    """One version of a dataset.
+
+    columns: as loaders deliver them with the option `decimals`. stored: as the manifest describes them.
+    """
 
     dataset_id: str
     version: int
@@ -138,6 +155,8 @@ class Manifest:
     chunks: tuple[ChunkTable, ...]
     options: Mapping[str, str]
     ttl: timedelta | None
+    stored: tuple[Column, ...]
+    decimals: Decimals = "unscaled"
 
     @cached_property
     def _by_name(self) -> dict[str, int]:
@@ -145,7 +164,7 @@ class Manifest:
 
     def index(self, name: str) -> int:
         """The number of the column `name`; ColumnError if there is none."""
-        number = self._by_name.get(name)
+        number = self._by_name.get(name) if isinstance(name, str) else None
         if number is None:
             raise self.no_column(name, self._by_name)
         return number
@@ -191,6 +210,8 @@ def parse(text: str | bytes, where: str) -> Manifest:
     schema = top.mapping("schema")
     if schema.get("type") != "struct" or not isinstance(schema.get("fields"), list):
         raise top.error("schema is not a struct in Spark's JSON")
+    classes = {path: labels(field) for path, field in leaves(schema)}
+    columns = tuple(replace(column, labels=classes.get(column.path)) for column in columns)
     chunks = parse_chunks(
         [_chunk_lists(shard, len(columns), where) for shard in top.sequence("shards")], columns, shards, where
     )
@@ -213,6 +234,7 @@ def parse(text: str | bytes, where: str) -> Manifest:
         chunks=chunks,
         options=options,
         ttl=None if ttl is None else timedelta(seconds=ttl),
+        stored=columns,
     )
 
 

@@ -8,19 +8,17 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ._checks import Verify, check_shard
 from ._errors import ShardError, StorageError
-from ._fetch import CONNECTIONS, RemoteShards
+from ._fetch import RemoteShards, Wanted
 from ._manifest import Manifest
-from ._mapping import PrivateMapping, map_at_multiple
+from ._mapping import map_at_multiple
 from ._memory import address_of
 from ._store import Store, missing_shard, wrong_size
 
@@ -29,7 +27,6 @@ _AHEAD = 3
 
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
-_Memory = TypeVar("_Memory", Bytes, PrivateMapping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,6 @@ class ShardMaps:
         self._checked: set[int] = set()
         self.limit = limit or min(_file_limit(), _file_limit() if fetched is None else fetched.limit)
         self._lock = threading.Lock()
-        self._busy: dict[int, threading.Lock] = {}
         self._arrived: weakref.WeakValueDictionary[int, Bytes] = weakref.WeakValueDictionary()
         self._files: OrderedDict[int, Bytes] = OrderedDict()
         self._addresses = np.zeros(len(self._shards), np.int64)
@@ -108,26 +104,35 @@ class ShardMaps:
 
     def _fetch(self, numbers: list[int]) -> dict[int, Bytes]:
         """These shards, fetched where they are not mapped: several at once, and without the lock, for it takes long."""
+        assert self._fetched is not None
         with self._lock:
-            there = {number: file for number in numbers if (file := self._arrived.get(number)) is not None}
-        missing = [number for number in numbers if number not in there]
-        if len(missing) < 2:
-            return there | {number: self._fetch_one(number) for number in missing}
-        with ThreadPoolExecutor(min(CONNECTIONS, len(missing)), "dlcache-fetch") as pool:
-            return there | dict(zip(missing, pool.map(self._fetch_one, missing), strict=True))
+            files = {number: file for number in numbers if (file := self._arrived.get(number)) is not None}
+        wanted = {number: self._fetched.want(number) for number in numbers if number not in files}
+        try:
+            for number, each in wanted.items():
+                if not self._is_mapped(number):  # by another thread, meanwhile
+                    each.begin()
+            for number, each in wanted.items():
+                files[number] = self._arrived_file(number)
+                each.close()
+        finally:
+            for each in wanted.values():
+                each.close()
+        return files
 
-    def _fetch_one(self, number: int) -> Bytes:
-        """One shard, fetched by one thread while others that want it wait."""
+    def _arrived_file(self, number: int) -> Bytes:
+        """The mapping of a shard that this thread wants: of several threads that make one, all take the first."""
         with self._lock:
-            busy = self._busy.setdefault(number, threading.Lock())
-        with busy:
+            file = self._arrived.get(number)
+        if file is None:
+            file = self.open(number)
             with self._lock:
-                file = self._arrived.get(number)
-            if file is None:
-                file = self.open(number)
-                with self._lock:
-                    self._arrived[number] = file
-            return file
+                file = self._arrived.setdefault(number, file)
+        return file
+
+    def _is_mapped(self, number: int) -> bool:
+        with self._lock:
+            return number in self._arrived
 
     @property
     def fetches(self) -> bool:
@@ -146,12 +151,13 @@ class ShardMaps:
             return 0
         return min(_AHEAD, self.limit, len(self._shards) - 1)
 
-    def prefetch(self, shard: int) -> None:
-        """Have a remote shard in the mirror."""
-        with self._lock:
-            there = shard in self._arrived
-        if self._fetched is not None and not there:
-            os.close(self._fetched.descriptor(shard))
+    def prefetch(self, shard: int) -> Wanted | None:
+        """Have a remote shard fetched into the mirror. None if it is mapped; else to be closed when nobody wants it."""
+        if self._fetched is None or self._is_mapped(shard):
+            return None
+        wanted = self._fetched.want(shard)
+        wanted.begin(ahead=True)
+        return wanted
 
     def file(self, shard: int) -> Bytes:
         """The bytes of one shard, read-only."""
@@ -159,22 +165,18 @@ class ShardMaps:
 
     def open(self, shard: int) -> Bytes:
         """A new mapping of a shard, read-only, where its rows should lie. Raises as `open_private` does."""
-        file = self._mapped(shard, partial(map_at_multiple, multiple=self._multiple, huge=self._huge))
-        self._check(shard, file)
-        return file
+        return self._mapped(shard, partial(map_at_multiple, multiple=self._multiple, huge=self._huge))
 
-    def open_private(self, shard: int) -> PrivateMapping:
+    def open_private(self, shard: int) -> Bytes:
         """A new mapping of a shard that is writable. Raises ShardError if the file is missing or has not the length it
         should have, or at its first mapping if it does not pass the check that was asked for."""
-        mapping = self._mapped(shard, partial(PrivateMapping, huge=self._huge))
-        self._check(shard, mapping.bytes())
-        return mapping
+        return self._mapped(shard, partial(map_at_multiple, private=True, huge=self._huge))
 
-    def _mapped(self, shard: int, map_: Callable[[int, int], _Memory]) -> _Memory:
+    def _mapped(self, shard: int, map_: Callable[[int, int], Bytes]) -> Bytes:
         size = int(self._shards.bytes[shard])
         descriptor = self._descriptor(shard, size)
         try:
-            return map_(descriptor, size)
+            file = map_(descriptor, size)
         except OSError as error:
             raise StorageError(
                 f"cannot map {self._store.shard(self._shards.paths[shard])}: {error}. {len(self._files)} shards are "
@@ -182,6 +184,8 @@ class ShardMaps:
             ) from error
         finally:
             os.close(descriptor)
+        self._check(shard, file)
+        return file
 
     def _check(self, shard: int, file: Bytes) -> None:
         if shard not in self._checked:
@@ -192,7 +196,8 @@ class ShardMaps:
     def _descriptor(self, number: int, size: int) -> int:
         where = self._store.shard(self._shards.paths[number])
         if self._fetched is not None:
-            return self._fetched.descriptor(number)
+            with self._fetched.want(number) as wanted:
+                return wanted.descriptor()
         try:
             descriptor = os.open(where, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
         except FileNotFoundError as error:

@@ -18,29 +18,18 @@ ALIGNMENT = 64
 HUGE_PAGE = 2 << 20
 _SMALL = 1 << 16
 _PAGE = 4096
+_PAGE = mmap.PAGESIZE
 _LONG = 4096
 _PIECE_BYTES = 1 << 17
-_BLOCKS_BYTES = 1 << 18
-MASK_BYTES = 1 << 16
-"""The widest blocks of `copy_blocks_with_tails`."""
-
-
-try:
-    import resource
-except ImportError:  # not a Unix
-    _THREAD: int | None = None
-else:
-    _THREAD = getattr(resource, "RUSAGE_THREAD", None)  # Linux has it
-_TRIED = 32
 
 
 class _Memory:
     __slots__ = ("__array_interface__",)
 
-    def __init__(self, address: int, count: int, dtype: np.dtype[Any], stride: int) -> None:
+    def __init__(self, address: int, count: int, dtype: np.dtype[Any], stride: int, writable: bool) -> None:
         self.__array_interface__ = {
             "version": 3,
-            "data": (address, True),
+            "data": (address, not writable),
             "shape": (count,),
             "strides": (stride,),
             "typestr": dtype.str,
@@ -53,13 +42,19 @@ def address_of(array: npt.NDArray[Any]) -> int:
     return address
 
 
-def items_at(origin: int, count: int, dtype: np.dtype[Any], stride: int) -> npt.NDArray[Any]:
-    """A read-only array of `count` items, one each `stride` bytes from address `origin` on.
+def read_pages(array: npt.NDArray[Any]) -> None:
+    """Bring the pages of a contiguous array into memory, in this thread: whoever reads them later does not wait."""
+    if array.nbytes:
+        array.reshape(-1).view(np.uint8)[::_PAGE].max()
+
+
+def items_at(origin: int, count: int, dtype: np.dtype[Any], stride: int, *, writable: bool = False) -> npt.NDArray[Any]:
+    """An array of `count` items, one each `stride` bytes from address `origin` on.
 
     It may span memory that is not there: only the items that are taken from it are read. So one `take` gathers from
     any number of mapped files. The caller answers for it that those items lie in memory that stays mapped meanwhile.
     """
-    return np.asarray(_Memory(origin, count, dtype, stride))
+    return np.asarray(_Memory(origin, count, dtype, stride, writable))
 
 
 def void(size: int) -> np.dtype[Any]:
@@ -107,55 +102,6 @@ def _copy_blocks(starts: Int64s, out_starts: Int64s, out: Bytes, block: int) -> 
     piece = max(1, _PIECE_BYTES // block)
     for at in range(0, len(source), piece):
         slots[out_starts[at : at + piece]] = items[source[at : at + piece]]
-
-
-_ONES_THEN_ZEROS = np.repeat(np.array([255, 0], np.uint8), MASK_BYTES)
-
-
-def copy_blocks_with_tails(starts: Int64s, lengths: Int64s, width: int, out: Bytes) -> None:
-    """Copy `width` bytes (at most 64 KiB) from each of these addresses to `out`, one block after another, with zeros
-    from `lengths[i]` bytes on: a few NumPy calls, whatever the lengths are. All `width` bytes are read: they must be
-    there.
-    """
-    origin = int(starts.min())
-    starts = starts - origin
-    items = items_at(origin, int(starts.max()) + 1, void(width), 1)
-    masks = np.ndarray((MASK_BYTES + 1,), void(width), _ONES_THEN_ZEROS, 0, (1,))
-    ones = MASK_BYTES - lengths
-    piece = max(1, _BLOCKS_BYTES // width)
-    for at in range(0, len(starts), piece):
-        blocks, mask = items[starts[at : at + piece]], masks[ones[at : at + piece]]
-        end = at * width + blocks.nbytes
-        np.bitwise_and(blocks.view(np.uint8), mask.view(np.uint8), out=out[at * width : end])
-
-
-def touch_pages(starts: Int64s, lengths: Int64s) -> None:
-    """Reads a byte of each page of these spans (of length 0 or more): what is not in memory is read from the disk, and
-    other threads go on meanwhile. If a few of them are in memory, the others are taken to be there too."""
-    if _THREAD is not None and len(starts) > 2 * _TRIED:
-        before, step = _disk_reads(_THREAD), len(starts) // _TRIED
-        _touch(starts[::step], lengths[::step])
-        if _disk_reads(_THREAD) == before:
-            return
-    _touch(starts, lengths)
-
-
-def _disk_reads(who: int) -> int:
-    """How often this thread has waited for a page that was not in memory."""
-    return resource.getrusage(who).ru_majflt
-
-
-def _touch(starts: Int64s, lengths: Int64s) -> None:
-    present = lengths > 0
-    starts, lengths = starts[present], lengths[present]
-    if not len(starts):
-        return
-    counts = (starts + lengths - 1) // _PAGE - starts // _PAGE + 1
-    first = np.cumsum(counts) - counts
-    page = np.arange(int(counts.sum())) + np.repeat(starts // _PAGE - first, counts)
-    address = np.maximum(page * _PAGE, np.repeat(starts, counts))
-    origin = int(starts.min())
-    items_at(origin, int(address.max()) - origin + 1, np.dtype(np.uint8), 1).take(address - origin)
 
 
 class BufferPool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import zip_longest
@@ -49,13 +49,16 @@ class Mixture(Readable):
     """Datasets that are read as one; see `mix`. `numpy`, `torch` and `tf` are those of a dataset."""
 
     def __init__(self, datasets: Sequence[Dataset], weights: Sequence[float] | None, seed: int, stop: Stop) -> None:
-        self.datasets = tuple(datasets)
+        self.datasets = tuple(datasets) if isinstance(datasets, Iterable) else ()
         if not self.datasets or not all(isinstance(dataset, Dataset) for dataset in self.datasets):
             raise OptionError(f"mix takes a list of at least one dataset, not {datasets!r}")
         for number, dataset in enumerate(self.datasets):
             if not len(dataset):
                 raise OptionError(f"mix: dataset {number}, {dataset.path}, has no rows; leave it out")
-        self.weights = tuple(map(float, weights if weights is not None else map(len, self.datasets)))
+        try:
+            self.weights = tuple(map(float, weights if weights is not None else map(len, self.datasets)))
+        except (TypeError, ValueError):
+            self.weights = ()
         if len(self.weights) != len(self.datasets) or not all(0 < weight < float("inf") for weight in self.weights):
             raise OptionError(
                 f"mix: weights must be {len(self.datasets)} positive numbers, one for each dataset, not {weights!r}"
@@ -75,6 +78,8 @@ class Mixture(Readable):
                     f"{first.path} and {dataset.path} cannot be mixed: only one of them has column "
                     f"{sorted(differ)[0]!r}; give the columns of both, with select([...])"
                 )
+            for name in first.columns:
+                _check_labels(name, first, dataset)
 
     @property
     def path(self) -> str:
@@ -132,6 +137,20 @@ class Mixture(Readable):
         return f"Mixture({parts}; {len(self):,} rows, stop={self.stop!r})"
 
 
+def _check_labels(name: str, one: Dataset, other: Dataset) -> None:
+    """Raises ColumnError if the same class number stands for two classes."""
+    mine, its = (dataset.manifest.column(name).labels for dataset in (one, other))
+    if mine is not None and its is not None and mine != its:
+        raise ColumnError(
+            f"{one.path} and {other.path} cannot be mixed: column {name!r} has class numbers of other labels "
+            f"({_few(mine)} and {_few(its)}); index both with one StringIndexerModel, or leave the column out"
+        )
+
+
+def _few(labels: Sequence[str]) -> str:
+    return ", ".join(map(repr, labels[:3])) + (", ..." if len(labels) > 3 else "")
+
+
 class _Leases:
     """The leases of several datasets."""
 
@@ -145,6 +164,10 @@ class _Leases:
     def close(self) -> None:
         for lease in self._leases:
             lease.close()
+
+    def abandon(self) -> None:
+        for lease in self._leases:
+            lease.abandon()
 
 
 class MixedSelection:
@@ -164,7 +187,7 @@ class MixedSelection:
     def row_bytes(self) -> int:
         return max(part.row_bytes for part in self._parts)
 
-    left = viewable = viewed = False
+    viewable = viewed = False
 
     def identity(self) -> dict[str, Any]:
         mixture = self._mixture
@@ -202,8 +225,6 @@ def _difference(one: Dataset, other: Dataset, fields: Mapping[str, Field], other
 class MixedSource:
     """The rows of a mixture, as `Source` has those of a dataset."""
 
-    paces = None  # one for all of its datasets is not kept
-
     def __init__(self, mixture: Mixture, sources: Sequence[Source], steps: Steps) -> None:
         self._mixture, self._sources, self._steps = mixture, sources, steps
         self._rows = rows = np.array([len(dataset) for dataset in mixture.datasets])
@@ -212,10 +233,6 @@ class MixedSource:
     @property
     def pool(self) -> BufferPool:
         return self._sources[0].pool
-
-    @property
-    def sweeps(self) -> bool:
-        return any(source.sweeps for source in self._sources)
 
     @property
     def fetches_ahead(self) -> bool:

@@ -32,7 +32,7 @@ def offset_problems(file: Bytes, manifest: Manifest, number: int) -> Iterator[st
     pages = _Pages(groups)
     for group, its in enumerate(groups):
         leaves = {chunk.path: chunk for chunk in its.chunks}
-        for column, table in zip(manifest.columns, manifest.chunks, strict=True):
+        for column, table in zip(manifest.stored, manifest.chunks, strict=True):
             entry = int(table.find(np.array([number]), np.array([group]))[0])
             if entry < 0:
                 continue

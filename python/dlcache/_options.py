@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ._checks import Verify
 from ._classes import StringsAs
 from ._errors import OptionError, unknown_column
 from ._fields import WEIGHT, Nulls
-from ._ranks import agree, ranks_of_environment, ranks_of_frameworks
+from ._manifest import Decimals
+from ._ranks import Place, agree, found_now
 from ._steps import REMAINDERS, Remainder
 from ._transform import TransformSpec, as_spec
 from ._values import one_by_one
@@ -39,24 +40,35 @@ class LoaderOptions:
     transform: TransformSpec | Callable[[Any], Any] | None = None
     nulls: Nulls = "error"
     strings: StringsAs | None = None
+    decimals: Decimals = "float"
     shuffle_window: int | None = None
     threads: int | None = None
     prefetch: int = PREFETCH_BYTES
     verify: Verify | None = None
     progress: bool = False
 
-    def placed(self) -> LoaderOptions:
-        """These options with the rank and world size that are found, if anything says them: so they stay what they are
-        in a worker process, where it may say nothing. Raises OptionError where two disagree; see `agree`."""
-        place = agree(*self._given(), (*ranks_of_frameworks(), *ranks_of_environment(os.environ)))
-        return self if place is None else replace(self, rank=place[0], world_size=place[1])
+    def checked(self) -> LoaderOptions:
+        """These options, if rank and world size agree with what frameworks and launchers say now. Raises OptionError;
+        see `agree`."""
+        agree(*self._given(), found_now())
+        return self
+
+    def place(self) -> Place | None:
+        """Rank and world size: as given, or else as found now; None if nothing says them. Raises OptionError."""
+        rank, world_size = self._given()
+        return agree(rank, world_size, () if self.fixed else found_now())
+
+    @property
+    def fixed(self) -> bool:
+        """True if rank and world size were both given."""
+        return self.rank is not None and self.world_size is not None
 
     def _given(self) -> tuple[int | None, int | None]:
         return _integer("rank", self.rank, 0), _integer("world_size", self.world_size, 1)
 
-    def resolve(self) -> Resolved:
-        """These options with their defaults filled in. Raises OptionError."""
-        rank, world_size = agree(*self._given(), ()) or (0, 1)
+    def resolve(self, place: Place | None) -> Resolved:
+        """These options with their defaults filled in, for a rank and world size. Raises OptionError."""
+        rank, world_size = place or (0, 1)
         remainder = self.remainder or ("exact" if world_size == 1 else "pad")
         if remainder not in REMAINDERS:
             raise OptionError(f"remainder must be one of {', '.join(REMAINDERS)}, not {remainder!r}")
@@ -111,9 +123,9 @@ class Resolved:
 
 def _check_changed(remainder: str, world_size: int, epochs: int | None) -> None:
     """What a transform with changes_rows=True allows: nobody knows the number of its rows before its end."""
-    if remainder in ("pad", "mask"):
+    if remainder == "mask":
         raise OptionError(
-            f"remainder={remainder!r} needs the number of rows, and the transform changes it; use 'exact' or 'drop'"
+            "remainder='mask' needs the number of rows, and the transform changes it; use 'exact', 'pad' or 'drop'"
         )
     if world_size > 1 and epochs is not None:
         raise OptionError(

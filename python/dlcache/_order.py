@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
+Made = TypeVar("Made")
 
 _MASK = (1 << 64) - 1
 _GAMMA = 0x9E3779B97F4A7C15
@@ -123,10 +124,23 @@ def _random_function(domain: int, codomain: int, key: int) -> npt.NDArray[np.uin
     return (high * np.uint64(codomain) >> np.uint64(32)).astype(np.uint32)
 
 
-@lru_cache(maxsize=8)
-def permutation(size: int, key: int) -> Permutation:
-    """`Permutation(size, key)`, remembered: the epochs of a loader, and the windows around the current position."""
-    return Permutation(size, key)
+class Recent(Generic[Made]):
+    """The last few objects that were made for a number. Threads may share it."""
+
+    def __init__(self, make: Callable[[int], Made], most: int = 4) -> None:
+        self._make, self._most = make, most
+        self._made: OrderedDict[int, Made] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, number: int) -> Made:
+        with self._lock:
+            made = self._made.pop(number, None)
+            if made is None:
+                made = self._make(number)
+            self._made[number] = made
+            if len(self._made) > self._most:
+                self._made.popitem(last=False)
+            return made
 
 
 class Order(Protocol):
@@ -157,20 +171,17 @@ class Sequential:
         return positions
 
 
-@dataclass(frozen=True, slots=True)
 class Shuffled:
     """All rows permuted: any row can follow any other. A new permutation for each epoch."""
 
-    rows: int
-    seed: int
-    epoch: int
+    sequential = False
 
-    @property
-    def sequential(self) -> bool:
-        return False
+    def __init__(self, rows: int, seed: int, epoch: int) -> None:
+        self.rows = rows
+        self._permutation = Permutation(rows, mix(seed, epoch))
 
     def at(self, positions: Int64s) -> Int64s:
-        return permutation(self.rows, mix(self.seed, self.epoch))(positions)
+        return self._permutation(positions)
 
 
 class Windowed:
@@ -186,7 +197,7 @@ class Windowed:
         """`block_starts`: where each block starts, from 0, and then the number of rows (int64, blocks + 1)."""
         self.rows = int(block_starts[-1])
         blocks = len(block_starts) - 1
-        chosen = permutation(blocks, mix(seed, epoch, 1))(np.arange(blocks, dtype=np.int64))
+        chosen = Permutation(blocks, mix(seed, epoch, 1))(np.arange(blocks, dtype=np.int64))
         lengths = np.diff(block_starts)[chosen]
         ends = np.cumsum(lengths)
         self._block_row = block_starts[:-1][chosen]
@@ -194,14 +205,19 @@ class Windowed:
         firsts = _window_firsts(ends, window)
         self._window_start = np.append(self._block_start[firsts], self.rows)
         self._key = mix(seed, epoch, 2)
+        self._windows = Recent(self._mixed)
+
+    def _mixed(self, window: int) -> Permutation:
+        rows = int(self._window_start[window + 1] - self._window_start[window])
+        return Permutation(rows, mix(self._key, window))
 
     def at(self, positions: Int64s) -> Int64s:
         out = np.empty(len(positions), np.int64)
         windows = np.searchsorted(self._window_start, positions, side="right") - 1
         for window in np.unique(windows).tolist():
             here = windows == window
-            start, end = int(self._window_start[window]), int(self._window_start[window + 1])
-            mixed = permutation(end - start, mix(self._key, window))(positions[here] - start) + start
+            start = int(self._window_start[window])
+            mixed = self._windows.get(window)(positions[here] - start) + start
             block = np.searchsorted(self._block_start, mixed, side="right") - 1
             out[here] = self._block_row[block] + (mixed - self._block_start[block])
         return out
@@ -224,7 +240,7 @@ class Orders:
     def __init__(self, rows: int, *, shuffle: bool, seed: int, window: int | None, block_starts: Int64s | None) -> None:
         self._rows, self._shuffle, self._seed, self._window = rows, shuffle, seed, window
         self._block_starts = block_starts
-        self._windowed: OrderedDict[int, Windowed] = OrderedDict()
+        self._epochs = Recent(self._of)
 
     @property
     def shuffles(self) -> bool:
@@ -232,15 +248,9 @@ class Orders:
         return self._shuffle
 
     def epoch(self, epoch: int) -> Order:
-        if not self._shuffle:
-            return Sequential(self._rows)
+        return self._epochs.get(epoch) if self._shuffle else Sequential(self._rows)
+
+    def _of(self, epoch: int) -> Order:
         if self._window is None or self._block_starts is None:
             return Shuffled(self._rows, self._seed, epoch)
-        order = self._windowed.get(epoch) or Windowed(self._block_starts, self._window, self._seed, epoch)
-        self._windowed[epoch] = order
-        while len(self._windowed) > 4:
-            try:
-                self._windowed.popitem(last=False)
-            except KeyError:
-                break
-        return order
+        return Windowed(self._block_starts, self._window, self._seed, epoch)

@@ -43,8 +43,12 @@ def folded(dataset: Dataset, k: int, seed: int, by: str | None) -> list[tuple[Ro
 
 def added(dataset: Dataset, version: int) -> Rows:
     """The rows that came after a version; see `Dataset.since`. Raises OptionError."""
-    if isinstance(version, bool) or not isinstance(version, int) or version < 0:
-        raise OptionError(f"since takes a version, an integer of at least 0, not {version!r}")
+    newest = dataset.version
+    if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version <= newest:
+        raise OptionError(
+            f"since takes a version of the dataset, an integer from 0 to {newest}, not {version!r}. This is version "
+            f"{newest} of {dataset.path}; load the dataset again to see later ones"
+        )
     shards = dataset.manifest.shards
     new = np.repeat(shards.version > version, shards.rows)
     return dataset.rows.subset(np.flatnonzero(new[_ids(dataset.rows)]))
@@ -58,7 +62,7 @@ def _keys(dataset: Dataset, by: str) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """A 64-bit number for each row, equal where the column is."""
     if by not in dataset.columns:
         raise unknown_column(by, dataset.columns, "by: the dataset")
-    value: Value = dataset.gather(np.arange(len(dataset), dtype=np.int64), [by])[by]
+    value: Value = dataset.gather(np.arange(len(dataset), dtype=np.int64), [by], decimals="unscaled")[by]
     if isinstance(value, Strings):
         return _hashed(value)
     if isinstance(value, Ragged) or value.ndim != 1 or value.dtype.kind not in "biu":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._errors import OptionError
@@ -21,12 +21,23 @@ def _tqdm() -> Any:
     return tqdm
 
 
-def with_bar(batches: Iterator[Any], epoch: int, total: int | None, initial: int) -> Iterator[Any]:
+def with_bar(batches: Iterator[Any], epoch: Callable[[int], int], total: int | None, initial: int) -> Iterator[Any]:
     """Batches, with a bar on standard error or in a notebook's cell that counts them, while they are iterated over.
-    total: None if it is not known."""
-    bar = _tqdm()(total=total, initial=initial, desc=f"epoch {epoch}", unit="batch")
+
+    Args:
+        epoch: the epoch of the last one of so many batches.
+        total: batches of the iteration, None if it is not known.
+        initial: batches that were delivered before.
+    """
+    shown = epoch(initial + 1)
+    bar = _tqdm()(total=total, initial=initial, desc=f"epoch {shown}", unit="batch")
+    count = initial
     try:
         for batch in batches:
+            count += 1
+            if epoch(count) != shown:
+                shown = epoch(count)
+                bar.set_description(f"epoch {shown}", refresh=False)
             bar.update()
             yield batch
             del batch

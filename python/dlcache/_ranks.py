@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ VARIABLES = (
     ("PMI_RANK", "PMI_SIZE"),  # MPICH, Intel MPI
     ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),  # MVAPICH2
 )
+Place = tuple[int, int]
+"""Rank and world size."""
+
 TORCHRUN = "TORCHELASTIC_RUN_ID"
 SLURM_STEP = "SLURM_STEP_ID"
 SLURM = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")
@@ -54,7 +58,7 @@ def ranks_of_environment(environment: Mapping[str, str]) -> tuple[Rank, ...]:
     return () if step is None else (step,)
 
 
-def agree(rank: int | None, world_size: int | None, found: Sequence[Rank]) -> tuple[int, int] | None:
+def agree(rank: int | None, world_size: int | None, found: Sequence[Rank]) -> Place | None:
     """Rank and world size of what was given and what was found; None if nobody says anything.
 
     `world_size=1`, given, is not a claim about this process: it reads all rows, whatever else goes on. Raises
@@ -114,6 +118,22 @@ def ranks_of_frameworks() -> tuple[Rank, ...]:
             cluster = resolver.cluster_spec().as_dict()
             found.append(rank_of_task(cluster, resolver.task_type, resolver.task_id, "tf.distribute"))
     return tuple(rank for rank in found if rank is not None)
+
+
+def found_now() -> tuple[Rank, ...]:
+    """What frameworks and launchers say in this process now. Raises OptionError for what makes no sense."""
+    return (*ranks_of_frameworks(), *ranks_of_environment(os.environ))
+
+
+def check_same(place: Place, found: Sequence[Rank]) -> None:
+    """Raises OptionError if a source says another rank or world size than a loader has worked with."""
+    for rank in found:
+        if (rank.rank, rank.world_size) != place:
+            raise OptionError(
+                f"this loader has worked as rank {place[0]} of {place[1]} so far: it was iterated, or its length, "
+                f"steps or state were asked for. Now {_says(rank)}; make a new loader in this process, after its "
+                "process group is initialized"
+            )
 
 
 def _pair(environment: Mapping[str, str], rank: str, world_size: str) -> Rank | None:

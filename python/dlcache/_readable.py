@@ -6,10 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ._adapters import check_names
 from ._checks import Verify
 from ._classes import StringsAs
 from ._fields import Nulls
 from ._loader import NumpyLoader
+from ._manifest import Decimals
 from ._options import PREFETCH_BYTES, LoaderOptions, Output
 from ._selection import Selects
 from ._steps import Remainder, Steps
@@ -17,11 +19,14 @@ from ._transform import TransformSpec
 
 
 class Lease(Protocol):
-    """Keeps what is read from being deleted, from the first `touch` to `close`."""
+    """Keeps what is read from being deleted, from the first `touch` to `close`, or to `abandon`, which never waits for
+    a store."""
 
     def touch(self) -> None: ...
 
     def close(self) -> None: ...
+
+    def abandon(self) -> None: ...
 
 
 class Readable(ABC):
@@ -50,8 +55,9 @@ class Readable(ABC):
 
     def steps(self, batch_size: int, *, world_size: int = 1, remainder: Remainder | None = None) -> int:
         """Steps of an epoch, the same on all ranks. `remainder` as in `numpy`."""
-        kept = remainder or ("exact" if world_size == 1 else "pad")
-        return Steps(len(self), batch_size, 0, world_size, kept).count
+        options = LoaderOptions(batch_size, rank=0, world_size=world_size, remainder=remainder)
+        resolved = options.resolve(options.place())
+        return Steps(len(self), resolved.batch_size, 0, resolved.world_size, resolved.remainder).count
 
     def numpy(
         self,
@@ -69,11 +75,13 @@ class Readable(ABC):
         transform: TransformSpec | Callable[[Any], Any] | None = None,
         nulls: Nulls = "error",
         strings: StringsAs | None = None,
+        decimals: Decimals = "float",
         shuffle_window: int | None = None,
         threads: int | None = None,
         prefetch: int = PREFETCH_BYTES,
         verify: Verify | None = None,
         progress: bool = False,
+        **unknown: Any,
     ) -> NumpyLoader:
         """Batches of NumPy arrays.
 
@@ -90,20 +98,24 @@ class Readable(ABC):
         dicts of arrays. nulls: `error`, a dict of fill values, or `mask` (adds `<column>_mask`, True where there is a
         value). strings: `codes` delivers strings as int64 positions in `dataset.vocabulary(column)`, -1 for nulls; a
         dict does so for some columns, with "codes" or a vocabulary of your own (-1 for what is not in it).
+        decimals: `float` delivers decimals as numbers of the dataset's `dtype` (float64 if it was written with
+        `dtype=None`), `unscaled` as exact integers, the number times 10^scale (`schema` has the scale), `object` as
+        `decimal.Decimal` objects.
         shuffle_window: mix rows only within windows of about so many rows, which come from whole row groups.
         threads: that gather; min(4, cores) by default, 0 for none. They rest where the consumer's own thread is faster
         without them. prefetch: bytes that may be read ahead.
         verify: what of each shard is checked when it is first read: `open` (size, and that it begins and ends as
         Parquet does), `full` (its CRC-32 too, which reads all of it) or `off` (its size only); as `load` was told by
         default. progress: show a tqdm bar over the batches.
+        A loader that is made anew for each epoch begins with epoch 0 each time: make it once and iterate over it again.
 
         Booleans, integers and floats keep their dtypes. Dates are int32 days since 1970-01-01, timestamps int64
-        microseconds since 1970-01-01 UTC, decimals of at most 18 digits their unscaled integers (`schema` has the
-        scale), larger ones `decimal.Decimal` objects. Strings are arrays of `str`, binary values of `bytes`, arrays
-        of different lengths `Ragged`, all else Python objects.
+        microseconds since 1970-01-01 UTC. Strings are arrays of `str`, binary values of `bytes`, arrays of different
+        lengths `Ragged`, all else Python objects.
 
         Raises OptionError, ColumnError and NullValueError at once, ShardError and TransformError while iterating.
         """
+        check_names(unknown, "numpy")
         return NumpyLoader(
             self,
             LoaderOptions(
@@ -120,12 +132,13 @@ class Readable(ABC):
                 transform=transform,
                 nulls=nulls,
                 strings=strings,
+                decimals=decimals,
                 shuffle_window=shuffle_window,
                 threads=threads,
                 prefetch=prefetch,
                 verify=verify,
                 progress=progress,
-            ).placed(),
+            ).checked(),
         )
 
     def torch(self, batch_size: int = 32, **options: Any) -> Any:

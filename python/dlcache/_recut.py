@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 
 from ._errors import StateError, TransformError
 from ._values import Value, concatenate
@@ -15,11 +16,22 @@ class Recut:
     """Cuts transformed batches of any sizes into batches of `size` rows, epoch by epoch.
 
     count: the steps of an epoch. drop: leave out the rows after an epoch's last full batch. endless: epochs follow
-    without end, so that one without a batch is an error. row: how many rows of the first step are left out.
+    without end, so that one without a batch is an error. row: how many rows of the first step are left out. fill: makes
+    the last batch of an epoch full: called with the epoch and how many rows are lacking, it returns parts with those.
     """
 
-    def __init__(self, size: int, count: int, *, drop: bool, endless: bool, row: int) -> None:
+    def __init__(
+        self,
+        size: int,
+        count: int,
+        *,
+        drop: bool,
+        endless: bool,
+        row: int,
+        fill: Callable[[int, int], Sequence[dict[str, Value]]] | None = None,
+    ) -> None:
         self._size, self._count, self._drop, self._endless, self._row = size, count, drop, endless, row
+        self._fill = fill
         self._held: deque[tuple[int, dict[str, Value], int]] = deque()
         self._rows = 0
         self._made = 0
@@ -58,7 +70,10 @@ class Recut:
 
     def _end_epoch(self, end: Position, out: deque[tuple[Position, dict[str, Value] | None]]) -> None:
         if self._rows and not self._drop:
-            out.append((end, self._take(self._rows)))
+            lacking = self._size - self._rows
+            piece = self._take(self._rows)
+            parts = [] if self._fill is None else self._fill(end[0] - 1, lacking)
+            out.append((end, _joined([piece, *parts])))
         elif not out or out[-1][0] != end:
             out.append((end, None))
         self._held.clear()
@@ -79,13 +94,18 @@ class Recut:
             if taken < there:
                 self._held.appendleft((step, batch, first + taken))
             rows -= taken
-        return {name: self._joined(name, [part[name] for part in parts]) for name in parts[0]}
+        return _joined(parts)
 
-    def _joined(self, name: str, parts: list[Value]) -> Value:
-        try:
-            return concatenate(parts)
-        except ValueError as error:
-            raise TransformError(
-                f"the rows of field {name!r} have different shapes, and changes_rows=True puts rows of several batches "
-                f"together: {error}; pad them to one shape, or return numbers of one dimension as dlcache.Ragged"
-            ) from error
+
+def _joined(parts: Sequence[dict[str, Value]]) -> dict[str, Value]:
+    return {name: _of_field(name, [part[name] for part in parts]) for name in parts[0]}
+
+
+def _of_field(name: str, parts: list[Value]) -> Value:
+    try:
+        return concatenate(parts)
+    except ValueError as error:
+        raise TransformError(
+            f"the rows of field {name!r} have different shapes, and changes_rows=True puts rows of several batches "
+            f"together: {error}; pad them to one shape, or return numbers of one dimension as dlcache.Ragged"
+        ) from error

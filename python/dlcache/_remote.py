@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ._background import interruptible
 from ._connect import Uri, connect
 from ._drivers import Driver, Info, OpenFile
 from ._errors import DlcacheError, StorageError
-from ._retry import ATTEMPTS, is_refusal, is_timeout, is_transient, retry
+from ._failures import is_refusal, is_timeout, is_transient
+from ._retry import ATTEMPTS, retry
 
 T = TypeVar("T")
 
@@ -71,7 +73,7 @@ class Remote:
             return act(driver, f"{root.rstrip('/')}/{relative}" if relative else root)
 
         try:
-            return retry(once)
+            return interruptible(lambda: retry(once))
         except (FileNotFoundError, DlcacheError):
             raise
         except Exception as error:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ._checks import checked_verify
 from ._classes import Codes, codes_of
 from ._columns import ColumnReader
+from ._decimals import delivering
 from ._fields import NullPolicy, select
+from ._manifest import Column
 from ._options import LoaderOptions, Resolved
 from ._order import Orders
 from ._source import Reads, Source
@@ -18,6 +20,13 @@ from ._values import Field
 
 if TYPE_CHECKING:
     from ._dataset import Dataset
+
+
+_COMPRESSED = 8
+"""How much smaller compressed columns are taken to be on disk than in memory."""
+_OBJECTS = 20
+"""How much larger Python objects are taken to be than the values that they are made of."""
+_DECIMAL_BYTES = 128
 
 
 class Selects(Protocol):
@@ -30,10 +39,6 @@ class Selects(Protocol):
     @property
     def row_bytes(self) -> int:
         """The bytes of a row, about."""
-
-    @property
-    def left(self) -> bool:
-        """True if most bytes of some column are left where they lie until they are delivered."""
 
     @property
     def viewable(self) -> bool:
@@ -57,7 +62,9 @@ class Selection:
         self._dataset = dataset
         self._verify = dataset.level if options.verify is None else checked_verify(options.verify)
         self._names = select(dataset.manifest, options.columns, dataset.columns)
-        columns = [dataset.manifest.column(name) for name in self._names]
+        self._decimals = options.decimals
+        self._manifest = delivering(dataset.manifest, options.decimals)
+        columns = [self._manifest.column(name) for name in self._names]
         self._nulls = NullPolicy(columns, options.nulls)
         by_name = {column.name: column for column in columns}
         self._stacks = stacks_of(options.stack, by_name, options.nulls == "mask")
@@ -70,23 +77,14 @@ class Selection:
 
     @cached_property
     def row_bytes(self) -> int:
-        manifest = self._dataset.manifest
-        total = 0
-        for name in self._names:
-            column = manifest.column(name)
-            if column.storage in ("scalar", "tensor") and column.dtype is not None:
-                total += column.elements * column.dtype.itemsize
-            elif column.lengths is not None:
-                each = column.dtype.itemsize if column.dtype is not None else 1
-                total += min(sum(column.lengths) * each // 2, manifest.bytes // max(1, manifest.rows))
-        return total
-
-    @property
-    def left(self) -> bool:
-        return any(self._reads(name).left for name in self._single if name not in self._codes)
+        manifest = self._manifest
+        plain = manifest.options.get("compression", "uncompressed") == "uncompressed"
+        stored = manifest.bytes // max(1, manifest.rows) + 1
+        return sum(_weight(manifest.column(name), stored, plain) for name in self._names)
 
     def _reads(self, name: str) -> ColumnReader:
-        return self._dataset.reader.column(self._dataset.manifest.index(name))
+        whole = self._dataset.reader_of(range(len(self._manifest.columns)), decimals=self._decimals)
+        return whole.column(self._manifest.index(name))
 
     @property
     def viewable(self) -> bool:
@@ -115,7 +113,9 @@ class Selection:
         if options.shuffle_window is not None:
             blocks = dataset.rows.block_starts(dataset.manifest.shards.block_starts(0, len(dataset.manifest.shards)))
         return Source(
-            reader=dataset.reader_of([dataset.manifest.index(name) for name in self._names], self._verify),
+            reader=dataset.reader_of(
+                [dataset.manifest.index(name) for name in self._names], self._verify, self._decimals
+            ),
             columns=tuple(dataset.manifest.index(name) for name in self._single),
             names=self._single,
             stacks=self._stacks,
@@ -131,5 +131,20 @@ class Selection:
             ),
             steps=steps,
             block_steps=block_steps,
-            transformed=options.transform is not None,
         )
+
+
+def _weight(column: Column, stored: int, plain: bool) -> int:
+    """The bytes of a value of a column in memory, about. stored: those of a row of all columns in the files. plain:
+    the files are not compressed."""
+    if column.dtype is not None and column.storage in ("scalar", "tensor"):
+        return column.elements * column.dtype.itemsize
+    if column.storage == "scalar":
+        return _DECIMAL_BYTES
+    if column.storage == "nested":
+        return _OBJECTS * stored * (1 if plain else _COMPRESSED)
+    each = column.dtype.itemsize if column.dtype is not None else 1
+    if column.lengths is None:
+        return 8 + stored * (1 if plain else _COMPRESSED)
+    mean = sum(column.lengths) * each // 2
+    return 8 + (min(mean, stored) if plain else mean)

@@ -19,15 +19,13 @@ from ._fetch import RemoteShards
 from ._gathered import Gathered, concatenate_gathered, empty, take_gathered
 from ._manifest import Manifest
 from ._maps import ShardMaps
-from ._memory import BufferPool
+from ._memory import BufferPool, read_pages
 from ._memory_limit import memory_limit
-from ._pace import Paces
 from ._places import Places, RowGroups, Stretch
-from ._private import Lent, PrivateMaps
 from ._raw_stack import RawStack
 from ._row_copy import RowCopy
 from ._store import Store
-from ._values import Value
+from ._values import Ragged, Value
 
 Int64s = npt.NDArray[np.int64]
 
@@ -41,7 +39,6 @@ class ShardReader:
     """The rows of one dataset version. Threads may share it. `decoded_bytes` bounds the decoded row groups it keeps.
 
     fetched: the shards where they are not local. verify: what of a shard is checked when it is first mapped.
-    paces: for iterations; None where shards are fetched, which threads always do ahead of the consumer.
     """
 
     def __init__(
@@ -58,8 +55,6 @@ class ShardReader:
         multiple = row_alignment(manifest)
         self.maps = ShardMaps(store, manifest, fetched=fetched, verify=verify, multiple=multiple, huge=huge)
         self.pool = BufferPool(SPARE_BYTES)
-        self.paces = Paces() if fetched is None else None
-        self.private = PrivateMaps(self.maps, manifest.shards)
         self._decoder = Decoder(manifest, self.maps, decoded_bytes)
         self._readers: dict[int, ColumnReader] = {}
         shards = manifest.shards
@@ -90,21 +85,8 @@ class ShardReader:
             mapped = self.maps.require(needed)
         return {number: self.column(number).gather(places, mapped, pool) for number in columns}
 
-    def stack(self, places: Places, columns: tuple[int, ...], pool: BufferPool) -> npt.NDArray[Any] | None:
-        """The rows at these places, of columns with one dtype, as [rows, columns]; None if they must be read singly."""
-        stack = self._raw_stack(columns)
-        if stack is None or not len(places):
-            return None
-        mapped = self.maps.all()
-        if mapped is None:
-            needed = np.flatnonzero(np.bincount(places.shard))
-            if len(needed) > self.maps.limit:
-                return None
-            mapped = self.maps.require(needed)
-        return stack.gather(places, mapped, pool)
-
     def stack_range(self, start: int, stop: int, columns: tuple[int, ...], pool: BufferPool) -> npt.NDArray[Any] | None:
-        """Rows `start .. stop-1`, as `stack` returns rows."""
+        """Rows `start .. stop-1` of columns with one dtype, as [rows, columns]; None if they must be read singly."""
         stack = self._raw_stack(columns)
         if stack is None or start >= stop:
             return None
@@ -159,12 +141,11 @@ class ShardReader:
         out = pool.array((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
         return np.concatenate(parts, out=out)
 
-    def view(self, stretch: Stretch, lent: Lent, number: int) -> Value | None:
-        """A part of one column without a copy, from `lent`, a private mapping of its shard, or converted; None if it
+    def view(self, stretch: Stretch, private: npt.NDArray[np.uint8], number: int) -> Value | None:
+        """A part of one column without a copy, from `private`, a private mapping of its shard, or converted; None if it
         must be gathered."""
         column = self.column(number)
-        file = lent.file if column.viewable else self.maps.file(stretch.shard)
-        value = column.view(stretch, file)
+        value = column.view(stretch, private if column.viewable else self.maps.file(stretch.shard))
         if value is not None and column.viewable:
-            lent.prepare(value)
+            read_pages(value.values if isinstance(value, Ragged) else np.asarray(value))
         return value

@@ -20,25 +20,20 @@ from ._ahead import Coming
 from ._classes import Codes
 from ._fields import WEIGHT, NullPolicy
 from ._gathered import Gathered
+from ._maps import Bytes, ShardMaps
 from ._memory import BufferPool
 from ._order import Orders
-from ._pace import Paces
 from ._places import DERIVED_BYTES, PIECE_ROWS, Places, Stretch
-from ._private import Lent, PrivateMaps
 from ._row_copy import RowCopy
 from ._rows import Int64s, Rows
 from ._shards import ShardReader
 from ._stack import Stack
 from ._steps import Steps
-from ._values import Value, copied
+from ._values import Value
 
 SUPER_BATCH_BYTES = 4 << 20
-SWEPT_TIMES = 4
-"""A super-batch is so much larger while columns are swept: the more rows, the more of each cache line is used."""
 VIEWED_BYTES = 32 << 20
 """Of a super-batch that is nothing but views of the file: it takes no memory."""
-LEFT_BYTES = 16 << 20
-"""Of a super-batch most of which is left where it lies until it is delivered: it takes little memory."""
 _LEAST_STEPS = 8
 """In a row group on average, so that most of them are views."""
 BLOCK_ROWS, _LEAST_BLOCK_ROWS = 1 << 16, 1 << 14
@@ -77,12 +72,6 @@ class Reads(Protocol):
     def pool(self) -> BufferPool: ...
 
     @property
-    def paces(self) -> Paces | None: ...
-
-    @property
-    def sweeps(self) -> bool: ...
-
-    @property
     def fetches_ahead(self) -> bool: ...
 
     def files(self) -> EpochFiles | None: ...
@@ -109,7 +98,6 @@ class Source:
     """Everything that decides what is in a batch: which rows, of which columns, in which order. Threads share it.
 
     columns, names: those that are delivered by themselves. block_steps: how many steps are located at once.
-    transformed: a transform takes the rows: ragged ones are then copied when it pads them, and not before.
     """
 
     reader: ShardReader
@@ -122,7 +110,6 @@ class Source:
     orders: Orders
     steps: Steps
     block_steps: int
-    transformed: bool
     _blocks: OrderedDict[tuple[int, int], _Block] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -130,16 +117,6 @@ class Source:
     def pool(self) -> BufferPool:
         """The buffers that batches are gathered into, for all iterations."""
         return self.reader.pool
-
-    @property
-    def paces(self) -> Paces | None:
-        """What iterations have learnt about the use of threads, if they may do without."""
-        return self.reader.paces
-
-    @property
-    def sweeps(self) -> bool:
-        """True while columns are swept for each super-batch, because they lie apart and are delivered as one array."""
-        return self.orders.shuffles and not all(copy.whole for copy in self._row_copies.values())
 
     def read(self, work: Work, pool: BufferPool, files: EpochFiles | None = None) -> dict[str, Value]:
         """The rows of this rank in some steps, one step after another: as views of `files` where they lie so in one row
@@ -154,7 +131,7 @@ class Source:
 
     def files(self) -> EpochFiles:
         """What the views of one iteration lie in."""
-        return EpochFiles(self.reader.private)
+        return EpochFiles(self.reader.maps)
 
     def at(self, epoch: int, positions: Int64s, pool: BufferPool) -> dict[str, Value]:
         """The rows at any positions of an epoch's order, each below its end."""
@@ -176,10 +153,7 @@ class Source:
         copied = copy.gather(places.ids, pool)
         if copied is not None:
             return copied
-        numbers = self._numbers(stack)
-        stacked = self.reader.stack(places, numbers, pool)
-        if stacked is None:
-            stacked = self._singly(stack, places, pool)
+        stacked = self._singly(stack, places, pool)
         copy.gathered(len(places), lambda start, stop: self._stacked_range(stack, start, stop, pool))
         return stacked
 
@@ -216,7 +190,7 @@ class Source:
                 self.nulls.apply(name, gathered[number], out)
                 if name in self.codes:
                     out[name] = self.codes[name].of(out[name], out.get(f"{name}_mask"))  # type: ignore[arg-type]
-        return out if self.transformed else {name: copied(value, pool) for name, value in out.items()}
+        return out
 
     def _places(self, work: Work) -> Places:
         """Where the rows of some steps are. Worked out for many steps at once, which costs a fraction of one by one."""
@@ -303,10 +277,10 @@ class Source:
 
     def views(self, most: int) -> list[int] | None:
         """The steps with which the pieces of an epoch begin, at most so many steps each, which lie in one row group.
-        None where it is no gain to have them as views: mappings cannot all be kept, or most steps lie in several row
-        groups. For an order that is the files'."""
+        None where it is no gain to have them as views: most steps lie in several row groups. For an order that is the
+        files'."""
         groups = len(self.reader.manifest.shards.of_groups)
-        if self.steps.world_size > 1 or not self.reader.private.keeps_all or groups * _LEAST_STEPS > self.steps.count:
+        if self.steps.world_size > 1 or groups * _LEAST_STEPS > self.steps.count:
             return None
         starts, step = [], 0
         while step < self.steps.count:
@@ -337,13 +311,13 @@ class Source:
         """Some rows in the order of the file: as views of `files` where they lie in one row group."""
         first, last = span
         stretch = None if files is None else self.reader.groups.stretch(first, last)
-        lent = None if stretch is None or files is None else files.get(epoch, stretch)
+        private = None if stretch is None or files is None else files.get(epoch, stretch)
         out: dict[str, Value] = {}
         for number, name in zip(self.columns, self.names, strict=True):
-            if stretch is None or lent is None:
+            if stretch is None or private is None:
                 value = self.reader.spliced(first, last, number, pool)
             else:
-                value = self.reader.view(stretch, lent, number)
+                value = self.reader.view(stretch, private, number)
             if value is None:
                 out |= self._gather(self.reader.locate(np.arange(first, last)), (number,), pool)
             else:
@@ -362,23 +336,23 @@ def cut(rows: dict[str, Value], size: int, steps: int) -> dict[str, list[Value]]
 
 
 class EpochFiles:
-    """The private mappings that the views of one iteration lie in: each shard is borrowed anew in each epoch.
+    """The private mappings that the views of one iteration lie in: each shard is mapped anew in each epoch.
 
     A consumer may write into a view: that stays in this mapping, and no other epoch or iteration sees it.
     """
 
-    def __init__(self, maps: PrivateMaps) -> None:
+    def __init__(self, maps: ShardMaps) -> None:
         self._maps = maps
         self._lock = threading.Lock()
-        self._files: dict[tuple[int, int], Lent] = {}
+        self._files: dict[tuple[int, int], Bytes] = {}
 
-    def get(self, epoch: int, stretch: Stretch) -> Lent:
+    def get(self, epoch: int, stretch: Stretch) -> Bytes:
         """The mapping of a shard for an epoch."""
         key = (epoch, stretch.shard)
         with self._lock:
             file = self._files.get(key)
             if file is None:
-                file = self._files[key] = self._maps.borrow(stretch.shard)
+                file = self._files[key] = self._maps.open_private(stretch.shard)
                 for old in sorted(self._files)[:-3]:
                     del self._files[old]
             return file

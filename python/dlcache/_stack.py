@@ -30,8 +30,15 @@ def stacks_of(
         raise OptionError(f"stack must be a dict from a name to a list of columns, not {stack!r}")
     taken: set[str] = set()
     stacks = []
+    masks = {f"{name}_mask" for name, column in columns.items() if masked and column.nulls}
     for name, members in stack.items():
-        if isinstance(members, str) or not members:
+        if not isinstance(name, str):
+            raise OptionError(f"stack: {name!r} is not the name of a stack, which is a string")
+        if name in masks:
+            raise OptionError(
+                f"stack: nulls='mask' adds {name!r}, the mask of a column; choose another name for the stack"
+            )
+        if isinstance(members, str) or not isinstance(members, Sequence) or not members:
             raise OptionError(f"stack: {name!r} must be a list of at least one column, not {members!r}")
         for member in members:
             if member not in columns:

@@ -6,14 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._errors import StateError
+from ._options import is_integer
 from ._steps import Steps
 
 
 def resumed(
-    state: Mapping[str, Any], identity: Mapping[str, Any], steps: Steps, epochs: int | None, changes_rows: bool
+    state: Any, identity: Mapping[str, Any], steps: Steps, epochs: int | None, changes_rows: bool
 ) -> tuple[tuple[int, int, int], int]:
     """The position that a state stands for in an epoch of `steps`: the first epoch of its iteration, epoch and step;
     and how many of the rows that a transform makes of the step's rows come before it. Raises StateError."""
+    if not isinstance(state, Mapping):
+        raise StateError(f"a state is the dict that state_dict() returned, not {state!r}")
+    for name in ("step", "epoch", "first_epoch", "global_batch"):
+        if not is_integer(state.get(name), 0):
+            raise StateError(f"{name} of the state must be an integer of at least 0, not {state.get(name)!r}")
+    if not state["global_batch"]:
+        raise StateError("global_batch of the state must be at least 1, not 0")
     for name, here in identity.items():
         there = state.get(name)
         if there != here:
@@ -36,6 +44,6 @@ def resumed(
     first, epoch = state["first_epoch"], state["epoch"]
     if step >= steps.count:
         epoch, step = epoch + 1, 0
-    if epochs is not None and epoch >= first + epochs:
-        first = epoch
+    if epochs is not None and epoch >= first + epochs and state.get("epochs") != epochs:
+        first = epoch  # its iteration was longer, so it has not ended
     return (first, epoch, step), row

@@ -13,6 +13,8 @@ from ._manifest import Manifest
 
 def statistics(manifest: Manifest, column: str, columns: Collection[str]) -> dict[str, Any]:
     """The numbers of one of `columns`, or of an element of a packed one; see `Dataset.stats`. Raises ColumnError."""
+    if not isinstance(column, str):
+        raise unknown_column(column, columns, "the dataset")
     packed, place = manifest.packed_elements.get(column, (column, 0))
     if packed != column and packed in columns:
         whole = statistics(manifest, packed, columns)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ._connect import parse_uri
+from ._connect import parse_uri, place_of
 from ._errors import NotADatasetError, OptionError, ShardError, StorageError
 from ._mirror import MirrorOptions
 from ._remote import Remote
@@ -30,7 +30,7 @@ def local_path(path: str | os.PathLike[str]) -> str | None:
     As in Hadoop, a URI is not unquoted: `file:/a%20b` is the directory `a%20b`.
     A `dbfs:/x` path is the local `/dbfs/x`, as Databricks mounts it, and `dbfs:/Volumes/x` is `/Volumes/x`.
     """
-    text = os.fspath(path)
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if not isinstance(text, str) or not text:
         raise OptionError(f"path must be a path or URI, not {path!r}")
     if not _SCHEME.match(text) or (os.name == "nt" and text[1:2] == ":"):
@@ -51,14 +51,25 @@ def local_path(path: str | os.PathLike[str]) -> str | None:
 class Store:
     """The files of one dataset.
 
-    path: as the user gave it, for messages. local: its absolute path if it is on a local file system, else remote:
-    where it is. mirror: where copies on this machine may be, and how large. Picklable.
+    Attributes:
+        path: As the user gave it, for messages.
+        local: The real path, absolute and without links, if it is on a local file system.
+        remote: Where it is if it is not local.
+        mirror: Where copies on this machine may be, and how large.
+        identity: What two stores have in common if and only if they are one place. Everything that is kept for a
+            dataset is kept by it. It may hold secrets: never print it.
     """
 
     path: str
     local: str | None
     remote: Remote | None = None
     mirror: MirrorOptions = field(default_factory=MirrorOptions)
+    identity: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        remote = self.remote
+        found = (str(self.local),) if remote is None else (*place_of(remote.uri, remote.options), remote.uri.path)
+        object.__setattr__(self, "identity", found)
 
     @staticmethod
     def of(
@@ -68,11 +79,18 @@ class Store:
     ) -> Store:
         local, text = local_path(path), os.fspath(path).rstrip("/") or "/"
         mirror = mirror or MirrorOptions()
+        if storage_options is not None and not isinstance(storage_options, Mapping):
+            raise OptionError(f"storage_options must be a dict, not {type(storage_options).__name__}")
         if local is not None:
-            return Store(text, local, None, mirror)
+            return Store(text, os.path.realpath(local), None, mirror)
         uri = parse_uri(text)
         assert uri is not None
         return Store(text, None, Remote(text, uri, dict(storage_options or {})), mirror)
+
+    @property
+    def name(self) -> str:
+        """The last part of where it really is, whatever link or relative path led there."""
+        return (self.local or self.path).rstrip("/").rpartition("/")[2]
 
     @property
     def storage_options(self) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -73,6 +74,8 @@ class TransformSpec:
             raise OptionError("TransformSpec: give num_threads or num_processes, not both")
         if self.per_row and self.input != "dict":
             raise OptionError(f"TransformSpec: per_row takes rows as dicts, and input is {self.input!r}; leave one out")
+        if self.input == "pandas" and self.func is not None and importlib.util.find_spec("pandas") is None:
+            raise OptionError("TransformSpec: input='pandas' needs pandas: pip install pandas; or use input='dict'")
         if self.func is None and (self.per_row or self.changes_rows or self.num_processes):
             raise OptionError("TransformSpec: per_row, changes_rows and num_processes need a func")
         if self.selected_fields is not None and not self.selected_fields:

@@ -10,14 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ._errors import ColumnError, OptionError
-from ._memory import MASK_BYTES, BufferPool, address_of, copy_blocks_with_tails, copy_spans, items_at
+from ._memory import address_of, copy_spans
 from ._positions import Positions, row_positions
 
 Int64s = npt.NDArray[np.int64]
 Kind = Literal["array", "ragged", "text", "bytes", "object"]
-
-_MOST_PADDING = 3
-"""Rows are padded by reading on behind their ends if the result has at most so many times their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,118 +76,20 @@ class Ragged:
         lengths = self.lengths
         if length is None:
             length = int(lengths.max(initial=0))
-        values = np.ascontiguousarray(self.values)
-        return _padded(self.offsets[:-1] * values.itemsize + address_of(values), lengths, length, value, values.dtype)
+        values, rows = np.ascontiguousarray(self.values), len(self)
+        filled = np.full((rows, length), value, values.dtype)
+        width = values.itemsize
+        copy_spans(
+            self.offsets[:-1] * width + address_of(values),
+            np.minimum(lengths, length) * width,
+            filled.reshape(-1).view(np.uint8),
+            np.arange(rows, dtype=np.int64) * (length * width),
+        )
+        return filled
 
     def take(self, rows: Positions) -> Ragged:
         """These rows, in this order, as a new Ragged. Raises PositionError."""
         return Ragged(*_take(self.values, self.offsets, row_positions(rows, len(self))))
-
-
-class ScatteredRagged(Ragged):
-    """A Ragged whose rows still lie where they are stored: padding copies them once, from there.
-
-    starts: the address of each row. lengths: their elements. kind: the dtype. owner: what keeps that memory. behind:
-    how many bytes at least may be read behind the end of any row. pool: for what is made of the rows. `values` is made
-    when it is asked for, `offsets` too.
-    """
-
-    __slots__ = ("_behind", "_kind", "_lengths", "_offsets", "_owner", "_pool", "_starts", "_values")
-
-    _starts: Int64s
-    _lengths: Int64s
-    _kind: np.dtype[Any]
-    _owner: Any
-    _behind: int
-    _pool: BufferPool | None
-    _values: npt.NDArray[Any] | None
-    _offsets: Int64s | None
-
-    def __init__(
-        self,
-        starts: Int64s,
-        lengths: Int64s,
-        kind: np.dtype[Any],
-        owner: Any,
-        behind: int = 0,
-        pool: BufferPool | None = None,
-    ) -> None:
-        known = {"_starts": starts, "_lengths": lengths, "_kind": kind, "_owner": owner}
-        for name, value in {**known, "_behind": behind, "_pool": pool, "_values": None, "_offsets": None}.items():
-            object.__setattr__(self, name, value)
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    @property
-    def lengths(self) -> Int64s:
-        return self._lengths
-
-    @property
-    def offsets(self) -> Int64s:
-        offsets = self._offsets
-        if offsets is None:
-            offsets = offsets_of(self._lengths)
-            object.__setattr__(self, "_offsets", offsets)
-        return offsets
-
-    @property
-    def values(self) -> npt.NDArray[Any]:
-        values = self._values
-        if values is None:
-            values = self.copied(BufferPool(0)).values
-            object.__setattr__(self, "_values", values)
-        return values
-
-    def copied(self, pool: BufferPool) -> Ragged:
-        """The rows in a buffer of the pool."""
-        width = self._kind.itemsize
-        out = pool.take(int(self.offsets[-1]) * width)
-        copy_spans(self._starts, self._lengths * width, out, self.offsets[:-1] * width)
-        return Ragged(out.view(self._kind), self.offsets)
-
-    def __getitem__(self, index: int | slice) -> Any:
-        if not isinstance(index, slice) or index.step not in (None, 1) or self._values is not None:
-            return super().__getitem__(index)
-        starts, lengths = self._starts[index], self._lengths[index]
-        return ScatteredRagged(starts, lengths, self._kind, self._owner, self._behind, self._pool)
-
-    def to_padded(self, length: int | None = None, value: Any = 0) -> npt.NDArray[Any]:
-        if self._values is not None:  # somebody may have changed them
-            return super().to_padded(length, value)
-        width = int(self._lengths.max(initial=0)) if length is None else length
-        return _padded(self._starts, self._lengths, width, value, self._kind, self._behind, self._pool)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Ragged, (self.values, self.offsets)
-
-
-def _padded(
-    starts: Int64s,
-    lengths: Int64s,
-    length: int,
-    value: Any,
-    dtype: np.dtype[Any],
-    behind: int = 0,
-    pool: BufferPool | None = None,
-) -> npt.NDArray[Any]:
-    """Rows at these addresses as one array [rows, length]. behind: how many bytes may be read behind each row."""
-    rows, width = len(starts), length * dtype.itemsize
-    sizes = np.minimum(lengths * dtype.itemsize, width)
-    if not value and pool is not None and rows and 0 < width <= MASK_BYTES:
-        read_behind = width - int(sizes.min())
-        if read_behind <= behind and width * rows <= _MOST_PADDING * int(sizes.sum()):
-            out = pool.take(rows * width)
-            copy_blocks_with_tails(starts, sizes, width, out)
-            return out.view(dtype).reshape(rows, length)
-    filled = np.full((rows, length), value, dtype) if value else np.zeros((rows, length), dtype)
-    copy_spans(starts, sizes, filled.reshape(-1).view(np.uint8), np.arange(rows, dtype=np.int64) * width)
-    return filled
-
-
-def copied(value: Value, pool: BufferPool) -> Value:
-    """A value that lies in memory of its own, in a buffer of the pool, if it did not."""
-    return value.copied(pool) if isinstance(value, ScatteredRagged) else value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,75 +145,6 @@ class Strings:
             decoded = [self.data[start:stop].tobytes().decode() for start, stop in bounds]
             array = np.fromiter(decoded, np.dtype(object), len(decoded))
         return array
-
-
-class Scattered(Strings):
-    """Strings that still lie where they are stored: a long value is copied once, into the object that is asked for.
-
-    starts: the address of each value. lengths: their bytes. owner: what keeps that memory. `data` is made when it is
-    asked for, `offsets` too.
-    """
-
-    __slots__ = ("_data", "_offsets", "_owner", "lengths", "starts")
-
-    starts: Int64s
-    lengths: Int64s
-    _owner: Any
-    _data: npt.NDArray[np.uint8] | None
-    _offsets: Int64s | None
-
-    def __init__(self, starts: Int64s, lengths: Int64s, text: bool, owner: Any) -> None:
-        for name, value in (("starts", starts), ("lengths", lengths), ("text", text), ("_owner", owner)):
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "_data", None)
-        object.__setattr__(self, "_offsets", None)
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    @property
-    def offsets(self) -> Int64s:
-        offsets = self._offsets
-        if offsets is None:
-            offsets = offsets_of(self.lengths)
-            object.__setattr__(self, "_offsets", offsets)
-        return offsets
-
-    @property
-    def data(self) -> npt.NDArray[np.uint8]:
-        data = self._data
-        if data is None:
-            data = np.empty(int(self.offsets[-1]), np.uint8)
-            copy_spans(self.starts, self.lengths, data, self.offsets[:-1])
-            object.__setattr__(self, "_data", data)
-        return data
-
-    def __getitem__(self, index: slice) -> Strings:
-        if index.step not in (None, 1):
-            raise OptionError(f"Strings are sliced with step 1, not {index.step}")
-        return Scattered(self.starts[index], self.lengths[index], self.text, self._owner)
-
-    def take(self, rows: Positions) -> Strings:
-        return Scattered(self.starts[rows], self.lengths[rows], self.text, self._owner)
-
-    def to_bytes(self) -> list[bytes]:
-        if not len(self):
-            return []
-        origin = int(self.starts.min())
-        starts = self.starts - origin
-        ends = starts + self.lengths
-        bytes_there: Any = items_at(origin, int(ends.max()), np.dtype(np.uint8), 1)
-        memory = memoryview(bytes_there)
-        return [bytes(memory[start:end]) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Strings, (self.data, self.offsets, self.text)
-
-    def to_numpy(self) -> npt.NDArray[np.object_]:
-        values: Any = self.to_bytes()
-        if self.text:
-            values = [value.decode() for value in values]
-        return np.fromiter(values, np.dtype(object), len(values))
 
 
 Value: TypeAlias = npt.NDArray[Any] | Ragged | Strings

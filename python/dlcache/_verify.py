@@ -7,10 +7,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 
 import numpy as np
 
+from ._background import interruptible
 from ._errors import ShardError
 from ._fetch import fetch_whole
 from ._manifest import Manifest, parse
@@ -93,7 +95,7 @@ def _problems_of(store: Store, manifest: Manifest, number: int, pages: bool) -> 
             found, actual = _crc32_of_file(source)
         else:
             assert store.remote is not None
-            descriptor, found = fetch_whole(store.remote, manifest, number)
+            descriptor, found = interruptible(partial(fetch_whole, store.remote, manifest, number))
             opened = os.fdopen(descriptor, "rb")
             source, actual = opened, size
     except FileNotFoundError:

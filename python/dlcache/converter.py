@@ -7,20 +7,22 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._converter_contexts import TFDatasetContextManager, TorchDatasetContextManager, batch_size_of, prefetch_of
-from ._converter_life import CONVERTERS, WRITTEN
+from ._converter_life import CONVERTERS
 from ._converter_reader import LoaderChoices, ReaderArguments
 from ._converter_transform import TransformSpec, edit_field
 from ._dataset import Dataset, load
 from ._errors import NotADatasetError, OptionError, WriteError
-from ._files import Files
 from ._options import is_integer
 from ._spark_errors import NO_CONNECTOR
+from ._spark_frame import check_frame
 from ._store import Store
+from ._temporary import TEMPORARY
 
 if TYPE_CHECKING:
     from ._converter_torch import BatchedDataLoader, DataLoader
@@ -42,12 +44,23 @@ DEFAULT_ROW_GROUP_SIZE_BYTES = 32 * 1024 * 1024
 _CODECS = {"uncompressed": "uncompressed", "gzip": "gzip", "snappy": "snappy", "zstd": "zstd", "lz4": "lz4_raw"}
 
 
+_ELSEWHERE = {
+    "make_reader": "use make_spark_converter(df), or dlcache.load(path) for a dataset of dlcache",
+    "make_batch_reader": "use make_spark_converter(path): it takes a directory of Parquet files",
+    "InMemBatchedDataLoader": "use BatchedDataLoader: shards are mapped into memory, and stay there if they fit",
+    "register_delete_dir_handler": "dlcache deletes its own files itself: leave the call out",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name in ("DataLoader", "BatchedDataLoader"):  # they need PyTorch, nothing else here does
         from . import _converter_torch
 
         return getattr(_converter_torch, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    near = [_ELSEWHERE[name]] if name in _ELSEWHERE else []
+    near += [f"did you mean {other!r}?" for other in get_close_matches(name, __all__, n=1)]
+    hint = f"; {near[0]}" if near and not name.startswith("_") else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def make_spark_converter(
@@ -79,11 +92,10 @@ def make_spark_converter(
             return _converter(load(df), ours=False)
         except NotADatasetError:
             df = _session().read.parquet(os.fspath(df))
-    if not hasattr(df, "sparkSession"):
-        raise OptionError(f"df must be a Spark DataFrame, a path or a dlcache dataset, not {type(df).__name__}")
+    check_frame(df, "DataFrame, a path or a dlcache dataset")
     dataset = _cached(df, options)
     if not dataset.result.hit and dataset.result.scope != "session":  # Spark deletes those when it stops
-        WRITTEN.add(Files(dataset.store))
+        TEMPORARY.add(dataset.store, dataset.version)
     return _converter(dataset, ours=True)
 
 
@@ -129,6 +141,11 @@ class SparkDatasetConverter:
 
     def __len__(self) -> int:
         return self.dataset_size
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Which place the dataset is in."""
+        return (self._dataset.store if self._dataset is not None else Store.of(self.cache_dir_url)).identity
 
     @property
     def deleted(self) -> bool:
@@ -219,7 +236,7 @@ class SparkDatasetConverter:
                 dataset.delete()
             except NotADatasetError:
                 logger.info("%s is gone already", self.cache_dir_url)
-            WRITTEN.remove(Files(dataset.store))
+                TEMPORARY.remove(dataset.store)
         dataset.close()
         self._deleted = True
 

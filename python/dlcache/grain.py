@@ -7,6 +7,7 @@ from typing import Any, SupportsIndex
 
 from ._fields import Nulls
 from ._loader import NumpyLoader
+from ._manifest import Decimals
 from ._options import LoaderOptions, Output
 from ._positions import Positions, is_one
 from ._readable import Readable
@@ -32,9 +33,17 @@ class GrainSource:
         output: Output = "dict",
         transform: TransformSpec | Callable[[Any], Any] | None = None,
         nulls: Nulls = "error",
+        decimals: Decimals = "float",
     ) -> None:
         options = LoaderOptions(
-            rank=0, world_size=1, columns=columns, output=output, transform=transform, nulls=nulls, threads=0
+            rank=0,
+            world_size=1,
+            columns=columns,
+            output=output,
+            transform=transform,
+            nulls=nulls,
+            decimals=decimals,
+            threads=0,
         )
         self._loader = NumpyLoader(dataset, options)
 

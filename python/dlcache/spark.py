@@ -24,6 +24,7 @@ from ._errors import OptionError, WriteError
 from ._python_functions import call_driver, function_sources
 from ._result import CacheResult
 from ._spark_errors import NO_CONNECTOR, connector_error, convert_connector_errors
+from ._spark_frame import check_frame
 from ._spark_jar import (
     connector_jar,
     default_conf,
@@ -115,6 +116,7 @@ def cache(
     pack: Mapping[str, Sequence[str]] | None = None,
     udf: str | None = None,
     mode: str = "errorifexists",
+    if_appended: str | None = None,
     progress: bool | None = None,
     storage_options: Mapping[str, Any] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -129,8 +131,8 @@ def cache(
               under `root` that the plan key names.
     key       your own identity for the rows, in place of the plan key that dlcache computes.
     dtype     what floating-point columns are stored as: "float32" (default), "float64", or None for as they are.
-              A number that float32 would make infinite is an error; whole numbers that it rounds are counted in a
-              warning of Spark's log.
+              A number that float32 would make infinite is an error. Values that it rounds are counted in one line of
+              Spark's log (INFO), whole numbers among them in one warning.
     root      the directory of plan-keyed datasets. Default: the conf spark.datasource.dlcache.root, then $DLCACHE_ROOT,
               then on a local master the user's cache directory.
     ttl       seconds, a timedelta, or a text such as "7d": how long the dataset is a hit and `dlcache gc` keeps it.
@@ -146,6 +148,9 @@ def cache(
               the workers have the driver's modules and packages.
     mode      "errorifexists" (default): build or hit, an error if `path` has another key. "ignore": leave what is at
               `path`. "overwrite": build again. "append": add shards to `path`.
+    if_appended
+              what "append" does if `path` has the rows of this plan key already, as when a nightly job runs again:
+              "error" (default), "skip" (leave the dataset as it is: a hit) or "append" (add them once more).
     progress  None (default): a bar of the write's tasks and one line in a terminal or notebook, else a line to the
               logger "dlcache". True: the bar and the line always. False: nothing.
     storage_options, cache_dir, cache_bytes
@@ -154,6 +159,7 @@ def cache(
 
     Raises WriteError with the connector's condition; errors of the query itself are Spark's own.
     """
+    check_frame(df, "DataFrame")
     request = str(uuid.uuid4())
     spark = df.sparkSession
     store = default_store(spark)
@@ -167,6 +173,7 @@ def cache(
         "shuffle": shuffle,
         "pack": _packs(pack),
         "udf": udf,
+        "ifAppended": if_appended,
     }
     own = {"request", "path", "functions"} & {name.lower() for name in options}
     if own:

@@ -24,6 +24,7 @@ except ImportError as missing:
 from ._adapters import check_sparse, loader_options
 from ._errors import OptionError
 from ._loader import BatchLoader
+from ._options import is_integer
 from ._readable import Readable
 from ._source import SUPER_BATCH_BYTES, EpochFiles
 from ._tf_crossing import Arrays, Crossing, as_value, shared
@@ -53,17 +54,17 @@ def dataset(
     Raises OptionError, ColumnError and NullValueError at once. Errors while iterating arrive as TensorFlow's own, with
     the text of the ShardError or TransformError in them.
     """
-    loader = BatchLoader(source, loader_options(batch_size, options).placed())
+    loader = BatchLoader(source, loader_options(batch_size, options, "tf").checked())
     if loader.options.progress:
         raise OptionError("progress=True is for Dataset.numpy and Dataset.torch; Keras shows a bar of its own")
-    if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
+    if not is_integer(start_step, 0):
         raise OptionError(f"start_step must be an integer of at least 0, not {start_step!r}")
     return batches(loader, start_step, sparse)
 
 
 def batches(loader: BatchLoader, start_step: int = 0, sparse: Sequence[str] = ()) -> tf.data.Dataset:
     """The `tf.data.Dataset` of a loader, whose options say all."""
-    if not loader.options.resolve().changes_rows:
+    if not loader.resolved.changes_rows:
         return _graph(_Reader(loader, sparse, start_step))
     if start_step:
         raise OptionError(
@@ -80,10 +81,9 @@ class _Reader:
 
     def __init__(self, loader: BatchLoader, sparse: Sequence[str], start_step: int = 0) -> None:
         self.loader = loader
-        self._sparse = check_sparse(sparse, loader.element_spec)
+        self._sparse = check_sparse(sparse, lambda: loader.element_spec)
         self.fields = [Crossing.of(field) for field in loader.element_spec.values()]
-        transform = loader.options.resolve().transform
-        threads = loader.options.resolve().threads
+        transform, threads = loader.resolved.transform, loader.resolved.threads
         self.parallel = transform.workers if transform is not None else max(1, threads)
         self.transformed = transform is not None
         steps = loader.steps
@@ -108,7 +108,9 @@ class _Reader:
         return max(1, min(self.loader.super_batch_steps, fits, self._full_steps // 4))
 
     def next_iteration(self) -> np.int64:
-        """The number of the iteration that begins, from 0."""
+        """The number of the iteration that begins, from 0. Raises OptionError if this process is another rank than when
+        the dataset was made."""
+        self.loader.check_place()
         with self._lock:
             self._iterations += 1
             return np.int64(self._iterations - 1)
@@ -116,7 +118,7 @@ class _Reader:
     @property
     def length(self) -> int | None:
         """Super-batches of an iteration; None if it is endless."""
-        epochs = self.loader.options.resolve().epochs
+        epochs = self.loader.resolved.epochs
         return None if epochs is None else epochs * len(self._starts)
 
     @property
@@ -170,16 +172,19 @@ class _Reader:
         end = self._starts[number + 1] if number + 1 < len(self._starts) else self.loader.steps.count
         if iteration == epoch == 0:
             start = max(start, self._first_step)
-        before = self._first_epoch + iteration * (self.loader.options.resolve().epochs or 1)
+        before = self._first_epoch + iteration * (self.loader.resolved.epochs or 1)
         return before + epoch, start, end - start
 
     @cached_property
     def _values(self) -> BatchLoader:
         """The loader, as one that yields NumPy's values."""
-        return BatchLoader(self.loader.dataset, replace(self.loader.options, output="dict"))
+        steps = self.loader.steps
+        options = replace(self.loader.options, output="dict", rank=steps.rank, world_size=steps.world_size)
+        return BatchLoader(self.loader.dataset, options)
 
     def generate(self) -> Iterator[tuple[Any, ...]]:
         """The arrays of all batches of the next iteration."""
+        self.loader.check_place()
         for batch in self._values:
             yield tuple(self._arrays(len(next(iter(batch.values()))), batch))
 
@@ -226,7 +231,7 @@ class _Starts(Sequence[int]):
 
 def _graph(reader: _Reader) -> tf.data.Dataset:
     """Functions are few here: each takes TensorFlow milliseconds when an iteration begins."""
-    count, epochs = reader.loader.steps.count, reader.loader.options.resolve().epochs
+    count, epochs = reader.loader.steps.count, reader.loader.resolved.epochs
     last = tf.int64.max if reader.length is None else reader.length
 
     def iteration(number: tf.Tensor) -> tf.data.Dataset:
@@ -261,7 +266,10 @@ def _generated(reader: _Reader) -> tf.data.Dataset:
     """The batches of the loader's own iteration: nobody knows which steps they are of before they are there."""
     signature = tuple(tf.TensorSpec(None, dtype) for dtype in reader.dtypes)
     batches = tf.data.Dataset.from_generator(reader.generate, output_signature=signature)
-    return _unsharded(reader, batches.map(reader.built).unbatch().prefetch(1))
+    batches = batches.map(reader.built).unbatch()
+    if reader.length is None and reader.loader.steps.count:
+        batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return _unsharded(reader, batches.prefetch(1))
 
 
 def _unsharded(reader: _Reader, batches: tf.data.Dataset) -> tf.data.Dataset:

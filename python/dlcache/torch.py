@@ -19,17 +19,20 @@ except ImportError as missing:
     raise ImportError("dlcache.torch needs PyTorch: pip install 'dlcache[torch]'") from missing
 
 from ._adapters import check_sparse, loader_options
+from ._callers import check_callers
 from ._dataset import Dataset
+from ._epochs import Position
 from ._errors import ColumnError, OptionError, StateError, unknown_column
 from ._fields import Nulls
-from ._loader import BatchLoader, placed_again
-from ._options import LoaderOptions, Output
+from ._loader import BatchLoader
+from ._manifest import Decimals
+from ._options import LoaderOptions, Output, is_integer
 from ._positions import Positions, is_one
 from ._readable import Readable
 from ._source import Work
 from ._transform import TransformSpec
 from ._values import Batches, Ragged, Strings, Value
-from ._workers import Iterations
+from ._worker_epochs import WorkerEpochs
 
 PadTo = int | Mapping[str, int] | None
 
@@ -57,14 +60,17 @@ def loader(
     Raises OptionError, ColumnError and NullValueError at once, ShardError and TransformError while iterating.
     """
     if group is None:
-        return TorchLoader(dataset, loader_options(batch_size, options).placed(), pad_to, pin_memory, sparse)
+        return TorchLoader(dataset, loader_options(batch_size, options, "torch").checked(), pad_to, pin_memory, sparse)
     for name in ("rank", "world_size"):
         if options.get(name) is not None:
             raise OptionError(f"{name} and group were given, and a group has its own; leave out one of them")
+    given: Any = group
+    if given != distributed.GroupMember.NON_GROUP_MEMBER and not isinstance(given, distributed.ProcessGroup):
+        raise OptionError(f"group must be a process group of torch.distributed, not {group!r}")
     rank, world_size = distributed.get_rank(group), distributed.get_world_size(group)
     if rank < 0:
         raise OptionError("this process is not in the group; make the loader in the processes of the group only")
-    placed = loader_options(batch_size, {**options, "rank": rank, "world_size": world_size})
+    placed = loader_options(batch_size, {**options, "rank": rank, "world_size": world_size}, "torch")
     return TorchLoader(dataset, placed, pad_to, pin_memory, sparse)
 
 
@@ -72,8 +78,11 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
     """Batches of tensors, as often as they are asked for; see `loader` and `BatchLoader`.
 
     It needs no worker processes. `DataLoader(loader, batch_size=None, num_workers=n)` works as well: the workers share
-    the steps, each row comes once, batches come in order, and every pass over the `DataLoader` is the next epoch.
+    the steps, each row comes once, batches come in order, and every pass over the `DataLoader` is the next epoch, as if
+    the loader itself were iterated.
     """
+
+    counter = WorkerEpochs
 
     def __init__(
         self,
@@ -85,11 +94,10 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
     ) -> None:
         super().__init__(dataset, options)
         self._tensors = Tensors(pad_to, pin_memory)
-        self._sparse = check_sparse(sparse, self.element_spec) if sparse else ()
+        self._sparse = check_sparse(sparse, lambda: self.element_spec)
         if self._transform is None:
             self._tensors.check(self.read_fields)
-        self._begun: tuple[int, int, int] | None = None
-        self._renumber()
+        self._begun: Position | None = None
 
     def convert_all(self, batches: Batches) -> Mapping[str, Sequence[Any]]:
         converted = {name: self._tensors.all(name, values) for name, values in batches.items()}
@@ -100,19 +108,25 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
     # Which steps: all in one process, every n-th in each of n workers
 
     def __iter__(self) -> Iterator[Any]:
-        worker = get_worker_info()
-        if worker is not None:
-            if self._resolved.changes_rows:
-                raise OptionError(
-                    "a transform with changes_rows=True cannot be shared by the worker processes of a DataLoader; use "
-                    "num_workers=0, and num_processes in the TransformSpec"
-                )
-            self._place(worker)
+        try:
+            return self._iteration_begun()
+        except OptionError as error:
+            if get_worker_info() is None or self._begun is None:
+                raise
+            return _failing(error)  # of its second iteration, a worker process reports errors of batches only
+
+    def _iteration_begun(self) -> Iterator[Any]:
+        check_callers(self, self._steps)
+        if get_worker_info() is not None and self._resolved.changes_rows:
+            raise OptionError(
+                "a transform with changes_rows=True cannot be shared by the worker processes of a DataLoader; use "
+                "num_workers=0, and num_processes in the TransformSpec"
+            )
         iteration = super().__iter__()
         self._begun = self._at
         return iteration
 
-    def with_bar(self, batches: Iterator[Any], begin: tuple[int, int, int]) -> Iterator[Any]:
+    def with_bar(self, batches: Iterator[Any], begin: Position) -> Iterator[Any]:
         return batches if get_worker_info() is not None else super().with_bar(batches, begin)
 
     def works(self, epoch: int, step: int, last_epoch: int | None) -> Iterator[Work]:
@@ -124,40 +138,13 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         return islice(single, worker.id, None, worker.num_workers)
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next iteration begin with this epoch. Iterating does that by itself; frameworks call it."""
-        if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0:
+        """Let the next iteration begin with this epoch, also in worker processes. Each iteration begins with the next
+        epoch by itself; frameworks call this."""
+        if not is_integer(epoch, 0):
             raise OptionError(f"epoch must be an integer of at least 0, not {epoch!r}")
-        self._next_epoch, self._resume, self._first, self._iteration = epoch, None, None, None
-        self._renumber()
-
-    def _renumber(self) -> None:
-        """Worker processes count their iterations from here."""
-        self._iterations = Iterations()
-        self._origin: tuple[int, tuple[int, int, int] | None] | None = None
-        self._passes = 0
-        self._loaded = False
-
-    def _place(self, worker: Any) -> None:
-        """Sets where this worker's iteration begins. It is a copy, made when an epoch of the `DataLoader` began: the
-        workers find out together which one that is, by the seed that they share and their passes since then."""
-        self._passes += 1
-        ordinal = self._iterations.ordinal(f"{worker.seed - worker.id} {self._passes}")
-        if self._loaded and self._resume is not None:
-            self._loaded = False
-            self._next_epoch = self._resume[1] if self._resolved.epochs is None else self._resume[0]
-            self._iterations.note_epoch(ordinal, self._next_epoch)
-            return
-        noted = self._iterations.noted_epoch(ordinal)
-        if noted is not None:
-            self._resume, self._next_epoch = None, noted[1] + (ordinal - noted[0]) * (self._resolved.epochs or 1)
-            return
-        if self._origin is None:
-            self._origin = (self._next_epoch, self._resume)
-        epoch, resume = self._origin
-        self._resume = resume if ordinal == 0 else None
-        if resume is not None:
-            epoch = resume[1] if self._resolved.epochs is None else resume[0]
-        self._next_epoch = epoch + ordinal * (self._resolved.epochs or 1)
+        check_callers(self, self._steps)
+        self._epochs.set(int(epoch))
+        self._first = self._iteration = None
 
     # State
 
@@ -167,8 +154,9 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         worker = get_worker_info()
         if worker is None:
             return state
-        first, epoch, step = self._resume or self._at or (self._next_epoch, self._next_epoch, 0)
-        if self._resume is None and self._at != self._begun:
+        first, epoch, step = state["first_epoch"], state["epoch"], state["step"]
+        if self._epochs.resume is None and self._at != self._begun:
+            first = self._at[0] if self._at else first
             ahead = epoch * self.steps.count + step + worker.num_workers - 1 - worker.id
             epoch, step = divmod(ahead, self.steps.count)
         return {**state, "first_epoch": first, "epoch": epoch, "step": step, "worker": [worker.id, worker.num_workers]}
@@ -177,40 +165,42 @@ class TorchLoader(BatchLoader, IterableDataset[Any]):
         """As `BatchLoader.load_state_dict`. The state of a worker process is for the same worker of as many."""
         worker = get_worker_info()
         here = None if worker is None else [worker.id, worker.num_workers]
-        there = state.get("worker")
+        there = state.get("worker") if isinstance(state, Mapping) else None
         if there is not None and there != here:
             raise StateError(
                 f"the state is of worker process {there[0]} of {there[1]}, and this is "
                 f"{'no worker process' if here is None else f'{here[0]} of {here[1]}'}; use as many as then"
             )
         super().load_state_dict(state)
-        if there is not None and self._resume is not None:
-            self._resume = (state["first_epoch"], *self._resume[1:])
-        if worker is None:
-            self._renumber()
-        else:  # later passes are other processes', which know nothing of this state
-            self._loaded = True
+        if there is not None and self._epochs.resume is not None:
+            _, epoch, step = self._epochs.resume
+            self._epochs.set(epoch, (state["first_epoch"], epoch, step))
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**super().__getstate__(), "pad_to": self._tensors.pad_to, "pin_memory": self._tensors.pin}
         state["sparse"] = self._sparse
-        if multiprocessing.context.get_spawning_popen() is not None:  # a worker process gets what a fork would give it
-            state["copy"] = {name: getattr(self, name) for name in ("_next_epoch", "_resume", "_iterations")}
+        if multiprocessing.context.get_spawning_popen() is not None:
+            state["epochs"] = self._epochs
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         TorchLoader.__init__(
             self,
             state["dataset"],
-            placed_again(state["options"]),
+            state["options"],
             state["pad_to"],
             state["pin_memory"],
             state["sparse"],
         )
-        if "copy" in state:
-            self.__dict__.update(state["copy"])
-        elif state["state"] != self.state_dict():
-            self.load_state_dict(state["state"])
+        if "epochs" in state:
+            self._place, self._epochs = state["place"], state["epochs"]
+        else:
+            self._restore(state)
+
+
+def _failing(error: Exception) -> Iterator[Any]:
+    raise error
+    yield
 
 
 class TorchDataset(MapStyle[Any]):
@@ -235,10 +225,18 @@ class TorchDataset(MapStyle[Any]):
         output: Output = "dict",
         transform: TransformSpec | Callable[[Any], Any] | None = None,
         nulls: Nulls = "error",
+        decimals: Decimals = "float",
         pad_to: PadTo = None,
     ) -> None:
         options = LoaderOptions(
-            rank=0, world_size=1, columns=columns, output=output, transform=transform, nulls=nulls, threads=0
+            rank=0,
+            world_size=1,
+            columns=columns,
+            output=output,
+            transform=transform,
+            nulls=nulls,
+            decimals=decimals,
+            threads=0,
         )
         self.loader = TorchLoader(dataset, options, pad_to)
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -103,7 +108,8 @@ def test_lightning(dataset: dlcache.Dataset, tmp_path: Path) -> None:
 def test_accelerate(dataset: dlcache.Dataset) -> None:
     accelerate = pytest.importorskip("accelerate")
     for batches in (
-        DataLoader(dataset.torch(BATCH, shuffle=True), batch_size=None),
+        dataset.torch(BATCH, shuffle=True),
+        DataLoader(dataset.torch(BATCH, shuffle=True), batch_size=None, num_workers=2, persistent_workers=True),
         DataLoader(TorchDataset(dataset), batch_size=BATCH, shuffle=True, collate_fn=TorchDataset.collate),
     ):
         accelerator = accelerate.Accelerator()
@@ -116,6 +122,37 @@ def test_accelerate(dataset: dlcache.Dataset) -> None:
                 accelerator.backward(line(**batch)["loss"])
                 optimizer.step()
         assert_each_row_once_in_each_of_two_epochs(line, dataset)
+
+
+def test_accelerate_in_two_processes(dataset: dlcache.Dataset) -> None:
+    pytest.importorskip("accelerate")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    address["PYTHONPATH"] = os.pathsep.join(sys.path)
+    script = Path(__file__).with_name("_accelerate_script.py")
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", script, dataset.path],
+            env={**os.environ, **address, "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    texts = [rank.communicate()[0] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0]
+    first, second = (json.loads(text.splitlines()[-1]) for text in texts)
+    for name in ("loader", "whole", "rows"):
+        epochs = list(zip(first[name], second[name], strict=True))
+        assert len(epochs) == 2
+        for one, other in epochs:
+            assert len(one) == len(other) in range(ROWS // 2, ROWS // 2 + BATCH)
+            assert set(one + other) == set(range(ROWS))
+        assert epochs[0] != epochs[1]
+    for name in ("shared", "shared by workers"):
+        for seen in (first, second):
+            assert "DataLoader(TorchDataset(dataset), batch_size=" in seen[name][0][0]
 
 
 def test_the_trainer_of_hugging_face(dataset: dlcache.Dataset, tmp_path: Path) -> None:
@@ -140,6 +177,36 @@ def test_the_trainer_of_hugging_face(dataset: dlcache.Dataset, tmp_path: Path) -
     assert_each_row_once_in_each_of_two_epochs(line, dataset)
 
 
+def test_a_trainer_with_a_loader_of_its_own(dataset: dlcache.Dataset, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+
+    class Trainer(transformers.Trainer):  # type: ignore[name-defined, misc]
+        def get_train_dataloader(self) -> Any:
+            loader = dataset.torch(BATCH, shuffle=True)
+            stock = DataLoader(loader, batch_size=None, num_workers=2, persistent_workers=True)
+            return self.accelerator.prepare(stock)
+
+    def trained(make: Any) -> Line:
+        line = Line()
+        arguments = transformers.TrainingArguments(
+            output_dir=str(tmp_path),
+            num_train_epochs=2,
+            use_cpu=True,
+            report_to=[],
+            save_strategy="no",
+            disable_tqdm=True,
+            learning_rate=0.05,
+            optim="sgd",
+            remove_unused_columns=False,
+        )
+        make(line, arguments, train_dataset=dataset.torch(BATCH)).train()
+        return line
+
+    assert_each_row_once_in_each_of_two_epochs(trained(Trainer), dataset)
+    with pytest.raises(dlcache.OptionError, match=r"pass dlcache\.torch\.TorchDataset"):
+        trained(transformers.Trainer)
+
+
 @pytest.mark.parametrize("replicas", [2, 3])
 def test_a_distributed_sampler_shares_out_the_rows(dataset: dlcache.Dataset, replicas: int) -> None:
     rows = TorchDataset(dataset, columns=["id"])
@@ -160,14 +227,15 @@ def stateful() -> Iterator[Any]:
     yield pytest.importorskip("torchdata.stateful_dataloader").StatefulDataLoader
 
 
-@pytest.mark.parametrize(("workers", "stops"), [(0, range(STEPS)), (2, (0, 3, STEPS))])
+@pytest.mark.parametrize(
+    ("workers", "persistent", "stops"), [(0, False, range(STEPS)), (2, False, (0, 3, STEPS)), (2, True, (3,))]
+)
 def test_a_stateful_dataloader_goes_on_where_it_was(
-    dataset: dlcache.Dataset, stateful: Any, workers: int, stops: Any
+    dataset: dlcache.Dataset, stateful: Any, workers: int, persistent: bool, stops: Any
 ) -> None:
     def loader() -> Any:
-        return stateful(
-            dataset.torch(BATCH, shuffle=True, columns=["id"], threads=0), batch_size=None, num_workers=workers
-        )
+        rows = dataset.torch(BATCH, shuffle=True, columns=["id"], threads=0)
+        return stateful(rows, batch_size=None, num_workers=workers, persistent_workers=persistent)
 
     def rows(batches: Any) -> list[list[int]]:
         return [batch["id"].tolist() for batch in batches]
@@ -181,7 +249,8 @@ def test_a_stateful_dataloader_goes_on_where_it_was(
         before = rows(next(iterator) for _ in range(stop))
         state = stopped.state_dict()
         resumed = loader()
-        resumed.load_state_dict(state)
-        rest = rows(resumed)
-        assert before + rest == whole[0], stop
-        assert rows(resumed) == whole[1], stop
+        for _ in range(2):  # also of a loader that has delivered more
+            resumed.load_state_dict(state)
+            rest = rows(resumed)
+            assert before + rest == whole[0], stop
+            assert rows(resumed) == whole[1], stop

@@ -1,6 +1,6 @@
 package io.dlcache
 
-import io.dlcache.conf.WriteConf
+import io.dlcache.conf.{IfAppended, WriteConf}
 import org.apache.spark.sql.{DataFrame, SaveMode}
 import org.apache.spark.sql.connector.write.{SupportsTruncate, V1Write, Write, WriteBuilder}
 import org.apache.spark.sql.sources.InsertableRelation
@@ -24,8 +24,11 @@ final private[dlcache] class DlcacheWriteBuilder(table: String, options: Map[Str
 
 final private[dlcache] class DlcacheWrite(table: String, options: Map[String, String], mode: SaveMode) extends V1Write {
 
-  override def toInsertableRelation: InsertableRelation = (data: DataFrame, _: Boolean) =>
-    new WriteCommand(mode, WriteConf.of(options, data.sparkSession.conf.getAll), data).run(): Unit
+  /** A statement that is run again inserts its rows again, as for any other table, unless an option says otherwise. */
+  override def toInsertableRelation: InsertableRelation = (data: DataFrame, _: Boolean) => {
+    val conf = WriteConf.of(options, data.sparkSession.conf.getAll, IfAppended.Append)
+    new WriteCommand(mode, conf, data).run(): Unit
+  }
 
   override def description(): String = s"$table, mode $mode"
 

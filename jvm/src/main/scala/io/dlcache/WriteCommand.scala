@@ -8,12 +8,12 @@ import java.util.UUID
 import scala.annotation.tailrec
 
 import com.fasterxml.jackson.databind.JsonNode
-import io.dlcache.conf.{Root, WriteConf}
+import io.dlcache.conf.{DlcacheOption, IfAppended, Root, WriteConf}
 import io.dlcache.error.{DlcacheErrors, DlcacheException}
 import io.dlcache.key.PlanKey
 import io.dlcache.lifecycle.{DeletionRecord, LeaseKeeper, SessionDatasets}
 import io.dlcache.manifest.{DatasetFiles, DatasetStore, Manifest, PlanKeyEntry}
-import io.dlcache.shard.{ShardLayout, ShardOptions}
+import io.dlcache.shard.{ClassNumbers, ShardLayout, ShardOptions}
 import io.dlcache.spark.{PlanLeaf, Sessions}
 import io.dlcache.write._
 import org.apache.hadoop.fs.Path
@@ -34,7 +34,8 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
   def run(): WriteOutcome = {
     val started = System.nanoTime()
     if (mode == SaveMode.Append && conf.path.isEmpty) throw DlcacheErrors.appendWithoutPath()
-    if (mode == SaveMode.ErrorIfExists || mode == SaveMode.Ignore) requireUnobserved()
+    val canSkip = mode == SaveMode.Append && conf.ifAppended == IfAppended.Skip
+    if (mode == SaveMode.ErrorIfExists || mode == SaveMode.Ignore || canSkip) requireUnobserved()
     layoutOf(data)
     val (target, result) = existingOrBuilt(1)
     val outcome =
@@ -77,8 +78,11 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     path.getFileSystem(hadoopConf).makeQualified(path)
   }
 
-  private def layoutOf(rows: DataFrame): ShardLayout =
-    ShardLayout.of(rows.schema, conf.dtype, Sessions.isCaseSensitive(session), conf.packs)
+  /** @param appended the dataset that the rows are appended to: its columns of class numbers stay these */
+  private def layoutOf(rows: DataFrame, appended: Option[Manifest] = None): ShardLayout = {
+    val classes = appended.map(there => ClassNumbers.of(there.schema).keySet)
+    ShardLayout.of(rows.schema, conf.dtype, Sessions.isCaseSensitive(session), conf.packs, classes)
+  }
 
   /** The dataset that is written to. */
   final private class Target(val path: Path, planKey: PlanKey) {
@@ -87,7 +91,14 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
     private val key = PlanKeyEntry(planKey.scope, planKey.digest, planKey.applicationId)
 
     private def decide(current: Option[Manifest]) =
-      WriteDecision.of(mode, current.map(_.planKey), key, isStale(current))
+      WriteDecision.of(
+        mode,
+        current.map(_.planKey),
+        key,
+        isStale(current),
+        current.exists(_.keys.contains(key)),
+        conf.ifAppended
+      )
 
     private def offered: String =
       if (planKey.isRepeatable) text(key)
@@ -119,8 +130,30 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
         )
         Some(Result("left", there, isHit = false))
       case WriteDecision.Refuse =>
-        throw DlcacheErrors.keyMismatch(path.toString, text(current.get.planKey), offered)
+        throw DlcacheErrors.keyMismatch(path.toString, difference(current.get), text(current.get.planKey), offered)
+      case WriteDecision.RefuseAgain =>
+        throw DlcacheErrors.alreadyAppended(path.toString, text(key), current.get.version)
       case WriteDecision.Build | WriteDecision.Replace | WriteDecision.Append => None
+    }
+
+    /** How the dataset was written, for an error: from another plan, or from this one with other options. */
+    private def difference(there: Manifest): String = {
+      val (theirs, ours) = (there.options, conf.writeOptions)
+      val same = PlanKey.of(data, theirs, conf.key, conf.python)
+      if (theirs == ours || PlanKeyEntry(same.scope, same.digest, same.applicationId) != there.planKey)
+        "from another plan"
+      else {
+        val differing = (theirs.keySet ++ ours.keySet).toSeq.sorted.filter(name => theirs.get(name) != ours.get(name))
+        def value(options: Map[String, String], name: String) = options.get(name).fold("not set")(v => s"'$v'")
+        val texts = differing.map(name => s"`$name` is ${value(theirs, name)} there and ${value(ours, name)} here")
+        val ways = differing.map {
+          case DlcacheOption.Dtype.name if theirs.get(DlcacheOption.Dtype.name).contains(DlcacheOption.SourceDtype) =>
+            "option(\"dtype\", \"source\"), in Python dtype=None"
+          case name if theirs.contains(name) => s"option(\"$name\", \"${theirs(name)}\")"
+          case name => s"no option '$name'"
+        }
+        s"from the same plan with other options (${texts.mkString(", ")}; for a hit give ${ways.mkString(" and ")})"
+      }
     }
 
     /** None, and nothing is written, if the rows may be of another state of an input than the key.
@@ -148,8 +181,9 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
         lease: LeaseKeeper#HeldLease
     ): Option[Result] = {
       val rows = aligned(current)
-      val layout = layoutOf(rows)
-      current.filter(_ => decide(current) == WriteDecision.Append).foreach(requireFit(_, layout))
+      val appended = current.filter(_ => decide(current) == WriteDecision.Append)
+      val layout = layoutOf(rows, appended)
+      appended.foreach(requireFit(_, layout))
       val explanation = planKey.explanation
       requireUnchanged()
       val shards = write(rows, layout, job)
@@ -232,7 +266,10 @@ final private[dlcache] class WriteCommand(mode: SaveMode, conf: WriteConf, data:
           val manifest = current match {
             case Some(there) if decide(current) == WriteDecision.Append =>
               requireFit(there, next.layout)
-              next.appendedTo(there, version)
+              val appended = next.appendedTo(there, version)
+              if (!conf.allowsShapes)
+                Alignment.shapes(there, appended).foreach(mismatch => throw appendMismatch(mismatch))
+              appended
             case _ => next.as(version)
           }
           if (published(manifest)) Result("miss, written", manifest, isHit = false, isWritten = true)

@@ -96,7 +96,7 @@ class DlcacheDataSourceSuite extends AnyFunSuite with CatalogTest {
     }
     val first = key()
     assert(first.scope == "durable" && key() == first)
-    spark.range(5).toDF("id").write.format("dlcache").mode("append").save(path)
+    spark.range(5, 9).toDF("id").write.format("dlcache").mode("append").save(path)
     assert(key() != first)
   }
 

@@ -71,9 +71,9 @@ class WriteAppendSuite extends AnyFunSuite with WriteTest {
       spark.range(3).select(expr(s"array_repeat(1.5f, $n)").as("v"), expr(s"array(array_repeat(1, $n))").as("m"))
     append(path, data(2))
     assert(current(path).columns.map(_.storage) == Seq("tensor", "tensor"))
-    append(path, data(2))
+    append(path, data(2), "ifAppended" -> "append")
     assert(current(path).columns.map(_.shape) == Seq(Some(Seq(2)), Some(Seq(1, 2))))
-    append(path, data(3))
+    append(path, data(3), "ifShapeChanges" -> "allow")
     val (v, m) = (current(path).columns.head, current(path).columns.last)
     assert(v.storage == "ragged" && v.lengths.contains((2, 3)) && v.statistics.get.get("count").asLong == 21)
     assert(m.storage == "nested" && m.dtype.isEmpty && m.statistics.isEmpty)
@@ -147,16 +147,17 @@ class WriteAppendSuite extends AnyFunSuite with WriteTest {
     assert(current(path).planKey.digest.matches("[0-9a-f]{64}"))
     assert(current(path).planKey.digest != first.digest)
     Seq(rows(0, 10), rows(10, 20)).foreach { part =>
-      refusal("DLCACHE_KEY_MISMATCH")(part.write.format("dlcache").save(path))
+      val e = refusal("DLCACHE_KEY_MISMATCH")(part.write.format("dlcache").save(path))
+      assert(e.getMessage.contains("from another plan"))
     }
   }
 
   test("a time to live is the last write's, or stays") {
     val path = newPath()
-    append(path, rows(0, 1), "ttl" -> "7d")
-    append(path, rows(1, 2))
+    append(path, rows(0, 4), "ttl" -> "7d")
+    append(path, rows(4, 8))
     assert(current(path).timeToLive.contains(7L * 86400))
-    append(path, rows(2, 3), "ttl" -> "1d")
+    append(path, rows(8, 12), "ttl" -> "1d")
     assert(current(path).timeToLive.contains(86400L))
     rows(0, 1).write.format("dlcache").mode("overwrite").save(path)
     assert(current(path).timeToLive.isEmpty)

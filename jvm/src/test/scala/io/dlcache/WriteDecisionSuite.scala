@@ -1,5 +1,6 @@
 package io.dlcache
 
+import io.dlcache.conf.IfAppended
 import io.dlcache.manifest.PlanKeyEntry
 import org.apache.spark.sql.SaveMode
 import org.scalatest.funsuite.AnyFunSuite
@@ -24,6 +25,18 @@ class WriteDecisionSuite extends AnyFunSuite {
       assert(WriteDecision.of(mode, Some(key), key, isStale = true) == (if (same == Hit) Replace else same))
       for (there <- others; expired <- Seq(false, true))
         assert(WriteDecision.of(mode, Some(there), key, expired) == other)
+    }
+  }
+
+  test("an append of rows that are there is refused, left out or made, as the option says") {
+    val table = Seq(IfAppended.Error -> RefuseAgain, IfAppended.Skip -> Hit, IfAppended.Append -> Append)
+    assert(table.map(_._1) == IfAppended.all)
+    for ((how, again) <- table; there <- key +: others) {
+      def decide(there: Option[PlanKeyEntry], isAppended: Boolean) =
+        WriteDecision.of(SaveMode.Append, there, key, isStale = false, isAppended, how)
+      assert(decide(Some(there), isAppended = true) == again)
+      assert(decide(Some(there), isAppended = false) == Append)
+      assert(decide(None, isAppended = false) == Build)
     }
   }
 

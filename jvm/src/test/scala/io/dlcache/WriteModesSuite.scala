@@ -78,7 +78,9 @@ class WriteModesSuite extends AnyFunSuite with CatalogTest {
     cell(Some(5), Hit)(saving(SaveMode.ErrorIfExists))
     cell(Some(5), Hit)(saving(SaveMode.Ignore))
     cell(Some(5), Rebuilt)(saving(SaveMode.Overwrite))
-    cell(Some(5), Appended)(saving(SaveMode.Append))
+    val path = newPath()
+    rows(5).write.format("dlcache").save(path)
+    refusal("DLCACHE_ALREADY_APPENDED")(saving(SaveMode.Append)(path))
   }
 
   test("save(path): another key there") {

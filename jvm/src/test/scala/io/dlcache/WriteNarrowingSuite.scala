@@ -67,18 +67,26 @@ class WriteNarrowingSuite extends AnyFunSuite with WriteTest {
     assert(warnings(write(rows(16777217.0), "dtype" -> "source"): Unit).isEmpty)
   }
 
-  private def warnings(body: => Unit): Seq[String] = {
+  test("all values that are rounded are counted in one line of the log") {
+    val values = Seq("0.1D", "0.5D", "double('NaN')", "double('Infinity')", "-0.0D", "16777217D", "null")
+    val data = spark.sql(values.map(value => s"SELECT $value AS x, array($value, 0.25D) AS a").mkString(" UNION ALL "))
+    val said = warnings(write(data): Unit, Level.INFO).filter(_.contains("these values"))
+    assert(said.size == 1 && said.head.contains("`a` (2), `x` (2)"), said)
+    assert(warnings(write(rows(0.5)): Unit, Level.INFO).isEmpty)
+  }
+
+  private def warnings(body: => Unit, level: Level = Level.WARN): Seq[String] = {
     val seen = new java.util.concurrent.ConcurrentLinkedQueue[String]
     val appender = new AbstractAppender("narrowing", null, null, false, Property.EMPTY_ARRAY) {
       override def append(event: LogEvent): Unit = {
         val text = event.getMessage.getFormattedMessage
-        if (event.getLevel == Level.WARN && text.contains("float32")) seen.add(text): Unit
+        if (event.getLevel == level && text.contains("float32")) seen.add(text): Unit
       }
     }
     appender.start()
     val logger = LogManager.getRootLogger.asInstanceOf[Logger]
     logger.addAppender(appender)
-    Configurator.setLevel(classOf[io.dlcache.write.ShardSink].getPackageName, Level.WARN)
+    Configurator.setLevel(classOf[io.dlcache.write.ShardSink].getPackageName, level)
     try body
     finally {
       Configurator.setLevel(classOf[io.dlcache.write.ShardSink].getPackageName, Level.OFF)

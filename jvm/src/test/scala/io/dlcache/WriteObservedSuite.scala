@@ -34,7 +34,7 @@ class WriteObservedSuite extends AnyFunSuite with WriteTest {
     val path = newPath()
     Seq("overwrite", "overwrite", "append").foreach { mode =>
       val (data, observation) = observed(mode)
-      data.write.format("dlcache").mode(mode).save(path)
+      data.write.format("dlcache").mode(mode).option("ifAppended", "append").save(path)
       assert(observation.get == Map("rows" -> 7L))
     }
     assert(ids(path).length == 14)

@@ -34,6 +34,9 @@ private[dlcache] object DlcacheOption {
   val SessionUdf = "session"
   val SourceUdf = "source"
   val Udfs: Seq[String] = Seq(SessionUdf, SourceUdf)
+  val RefuseShapes = "error"
+  val AllowShapes = "allow"
+  val ShapeChanges: Seq[String] = Seq(RefuseShapes, AllowShapes)
   val Dtypes: Seq[String] = SourceDtype +: FloatDtype.all.map(_.name)
 
   val Path: DlcacheOption = DlcacheOption(
@@ -103,6 +106,18 @@ private[dlcache] object DlcacheOption {
     "no end",
     "Counted from the write: afterwards the dataset is no hit any more, and `dlcache gc` may delete it."
   )
+  val IfAppendedAlready: DlcacheOption = DlcacheOption(
+    "ifAppended",
+    IfAppended.all.map(how => quote(how.name)).mkString(", "),
+    s"${quote(IfAppended.Error.name)}; for tables in SQL ${quote(IfAppended.Append.name)}",
+    "What `append` does if the dataset already has the rows of the same plan key, as when a job is run again: fail, leave the dataset as it is, or add them once more."
+  )
+  val IfShapeChanges: DlcacheOption = DlcacheOption(
+    "ifShapeChanges",
+    ShapeChanges.map(quote).mkString(", "),
+    quote(RefuseShapes),
+    "What `append` does if an array column has one shape in all rows of the dataset, and not in the new ones: fail, or `allow` it. Readers then deliver the column as rows of different lengths."
+  )
   val Udf: DlcacheOption = DlcacheOption(
     "udf",
     Udfs.map(quote).mkString(", "),
@@ -168,6 +183,8 @@ private[dlcache] object DlcacheOption {
       Shards,
       Shuffle,
       Ttl,
+      IfAppendedAlready,
+      IfShapeChanges,
       Udf,
       Functions,
       Request,

@@ -17,6 +17,8 @@ import io.dlcache.shard.{FloatDtype, Pack, ShardOptions}
   * @param python what Python knows of the plan's functions, and how they count
   * @param request under which the outcome is kept for the client
   * @param hadoop settings of Hadoop for this write: credentials and endpoints, which are no part of the key
+  * @param ifAppended what an append does if its rows are there already
+  * @param allowsShapes whether an append may end the one shape that the rows of an array column have
   */
 final private[dlcache] case class WriteConf(
     path: Option[String],
@@ -32,7 +34,9 @@ final private[dlcache] case class WriteConf(
     ttlSeconds: Option[Long],
     python: PythonSources,
     request: Option[String],
-    hadoop: Map[String, String] = Map.empty
+    hadoop: Map[String, String] = Map.empty,
+    ifAppended: IfAppended = IfAppended.Error,
+    allowsShapes: Boolean = false
 ) {
 
   /** The options that change bytes, in one spelling: they are part of the plan key. `targetShardBytes` has no effect
@@ -59,8 +63,13 @@ private[dlcache] object WriteConf {
 
   /** @param options of the write, names in any case
     * @param session all of the session's configuration
+    * @param ifAppended if neither says it
     */
-  def of(options: Map[String, String], session: Map[String, String]): WriteConf = {
+  def of(
+      options: Map[String, String],
+      session: Map[String, String],
+      ifAppended: IfAppended = IfAppended.Error
+  ): WriteConf = {
     options.keys.flatMap(Partitioning.get).foreach(method => throw DlcacheErrors.partitioningUnsupported(method))
     val parser = new OptionParser(options, session)
     parser.refuseUnknown(DlcacheOption.All.filter(_.onWrite))
@@ -83,7 +92,13 @@ private[dlcache] object WriteConf {
         durable = parser.oneOf(DlcacheOption.Udf, DlcacheOption.Udfs).contains(DlcacheOption.SourceUdf)
       ),
       request = parser.text(DlcacheOption.Request),
-      hadoop = HadoopOptions.of(options)
+      hadoop = HadoopOptions.of(options),
+      ifAppended = parser
+        .parsed(DlcacheOption.IfAppendedAlready)(text => IfAppended.all.find(_.name.equalsIgnoreCase(text.trim)))
+        .getOrElse(ifAppended),
+      allowsShapes = parser
+        .oneOf(DlcacheOption.IfShapeChanges, DlcacheOption.ShapeChanges)
+        .contains(DlcacheOption.AllowShapes)
     )
   }
 }

@@ -5,6 +5,9 @@ import java.time.Instant
 /** Every error that the connector raises, one method each, in the order of the conditions file. */
 private[dlcache] object DlcacheErrors {
 
+  def alreadyAppended(path: String, key: String, version: Long): DlcacheException =
+    error("DLCACHE_ALREADY_APPENDED")("path" -> path, "key" -> key, "version" -> version.toString)
+
   def ambiguousColumns(path: String, first: String, second: String): DlcacheException =
     error("DLCACHE_AMBIGUOUS_COLUMNS")("path" -> path, "first" -> first, "second" -> second)
 
@@ -20,6 +23,9 @@ private[dlcache] object DlcacheErrors {
       "answer" -> answer,
       "expected" -> expected
     )
+
+  def classNumberInvalid(column: String, value: Double): DlcacheException =
+    error("DLCACHE_CLASS_NUMBER_INVALID")("column" -> column, "value" -> value.toString)
 
   def columnsMismatch(path: String, column: String, reason: String): DlcacheException =
     error("DLCACHE_COLUMNS_MISMATCH")("path" -> path, "column" -> column, "reason" -> reason)
@@ -44,8 +50,13 @@ private[dlcache] object DlcacheErrors {
   def invalidPack(pack: String, column: String, reason: String): DlcacheException =
     error("DLCACHE_INVALID_PACK")("pack" -> pack, "column" -> column, "reason" -> reason)
 
-  def keyMismatch(path: String, existing: String, offered: String): DlcacheException =
-    error("DLCACHE_KEY_MISMATCH")("path" -> path, "existing" -> existing, "given" -> offered)
+  def keyMismatch(path: String, difference: String, existing: String, offered: String): DlcacheException =
+    error("DLCACHE_KEY_MISMATCH")(
+      "path" -> path,
+      "difference" -> difference,
+      "existing" -> existing,
+      "given" -> offered
+    )
 
   def manifestInvalid(path: String, reason: String, cause: Option[Throwable] = None): DlcacheException =
     error("DLCACHE_MANIFEST_INVALID", cause)("path" -> path, "reason" -> reason)

@@ -18,6 +18,7 @@ import org.apache.spark.sql.types.{DataType, StructType}
   * @param shards in the order of the dataset's rows
   * @param options the write options that change bytes
   * @param timeToLive seconds from `createdAt` after which `gc` may delete the dataset
+  * @param writtenKeys after an append, the keys of the writes whose rows are in this version, as far as they are known
   */
 final private[dlcache] case class Manifest(
     datasetId: String,
@@ -31,8 +32,14 @@ final private[dlcache] case class Manifest(
     columns: Seq[ColumnEntry],
     shards: Seq[ShardEntry],
     options: Map[String, String],
-    timeToLive: Option[Long]
+    timeToLive: Option[Long],
+    writtenKeys: Seq[PlanKeyEntry] = Nil
 ) {
+
+  /** The keys of the writes whose rows are in this version. Those before an append by an old dlcache are not known. */
+  def keys: Seq[PlanKeyEntry] =
+    if (writtenKeys.nonEmpty || rows == 0 || shards.exists(_.version != version)) writtenKeys else Seq(planKey)
+
   def rows: Long = shards.map(_.rows).sum
   def bytes: Long = shards.map(_.bytes).sum
 

@@ -37,6 +37,10 @@ private[dlcache] object ManifestJson {
     head.put("created-at", formatInstant(manifest.createdAt))
     head.put("created-by", manifest.createdBy)
     head.set[JsonNode]("plan-key", planKey(manifest.planKey))
+    if (manifest.writtenKeys.nonEmpty) {
+      val keys = head.putArray("written-keys")
+      manifest.writtenKeys.foreach(key => keys.add(planKey(key)))
+    }
     manifest.explanation.foreach(head.set[JsonNode]("explanation", _))
     head.set[JsonNode]("schema", mapper.readTree(manifest.schema.json))
     manifest.unpacked.foreach(unpacked => head.set[JsonNode]("unpacked-schema", mapper.readTree(unpacked.json)))

@@ -58,7 +58,8 @@ final private[manifest] class ManifestParser(path: String) {
       columns = columns,
       shards = shards,
       options = root("options").stringMap,
-      timeToLive = root.get("ttl-seconds").map(_.long(0))
+      timeToLive = root.get("ttl-seconds").map(_.long(0)),
+      writtenKeys = root.get("written-keys").toSeq.flatMap(_.elements).map(planKey)
     )
   }
 

@@ -60,6 +60,13 @@ final private[read] class WideningValues(floats: ColumnarArray) extends ReadOnly
   override def close(): Unit = ()
 }
 
+/** Class numbers, seen as the floating point numbers that they were. */
+final private[read] class ClassNumberColumn(numbers: ColumnVector, dataType: DataType)
+    extends Wrapper(dataType, numbers) {
+  override def getFloat(row: Int): Float = numbers.getLong(row).toFloat
+  override def getDouble(row: Int): Double = numbers.getLong(row).toDouble
+}
+
 /** One element of arrays that all have it and none of which is null, seen as a column of its own. */
 final private[read] class ElementColumn(arrays: ColumnVector, index: Int, dataType: DataType)
     extends Wrapper(dataType, arrays) {

@@ -28,7 +28,7 @@ final private[dlcache] class DlcacheScanBuilder(path: Path, manifest: Manifest, 
 
   /** Row groups are skipped by their statistics, rows are not: Spark still applies every filter. */
   override def pushFilters(all: Array[Filter]): Array[Filter] = {
-    val reshaped = ReadSchema.vectorPaths(manifest).map(_.head) ++ ReadSchema.elements(manifest).keySet
+    val reshaped = ReadSchema.reshapedPaths(manifest).map(_.head) ++ ReadSchema.elements(manifest).keySet
     filters = all.filter(_.v2references.forall(reference => !reshaped(reference.head)))
     all
   }

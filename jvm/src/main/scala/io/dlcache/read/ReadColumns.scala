@@ -1,6 +1,7 @@
 package io.dlcache.read
 
 import io.dlcache.manifest.Manifest
+import io.dlcache.shard.ClassNumbers
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions.GenericInternalRow
 import org.apache.spark.sql.catalyst.expressions.UnsafeArrayData
@@ -8,7 +9,8 @@ import org.apache.spark.sql.catalyst.util.ArrayData
 import org.apache.spark.sql.types._
 import org.apache.spark.sql.vectorized.{ColumnVector, ColumnarBatch}
 
-/** Makes of the columns that are stored those that Spark reads: vectors of arrays, and of a packed column its elements.
+/** Makes of the columns that are stored those that Spark reads: vectors of arrays, of a packed column its elements, and
+  * floating point numbers of class numbers.
   * To Spark, MLlib's vectors are `struct<type, size, indices, values>`, of which a dense one uses `type` (1) and `values`.
   * Batches are wrapped, not copied; float32 values widen when asked for.
   *
@@ -64,8 +66,9 @@ private[read] object ReadColumns {
   sealed private[read] trait Shape extends Serializable
   final private[read] case class AsStored(dataType: DataType) extends Shape
   final private[read] case class AsVector(float: Boolean) extends Shape
+  final private[read] case class AsFloating(dataType: DataType) extends Shape
   final private[read] case class AsElement(index: Int, dataType: DataType) extends Shape
-  final private[read] case class VectorsInside(fields: Seq[Field]) extends Shape
+  final private[read] case class ReshapedInside(fields: Seq[Field]) extends Shape
 
   /** What `VectorUDT` calls a vector that holds all its values. */
   private[read] val DenseVector: Byte = 1
@@ -75,6 +78,7 @@ private[read] object ReadColumns {
     */
   def of(required: StructType, stored: StructType, manifest: Manifest): ReadColumns = {
     val vectors = ReadSchema.vectorPaths(manifest)
+    val classes = ClassNumbers.of(manifest.schema)
     val elements = ReadSchema.elements(manifest)
 
     def shape(path: Seq[String], dataType: DataType): Shape = dataType match {
@@ -83,8 +87,8 @@ private[read] object ReadColumns {
         val inner = struct.fields.toSeq.zipWithIndex.map { case (field, i) =>
           Field(i, shape(path :+ field.name, field.dataType))
         }
-        if (inner.forall(_.shape.isInstanceOf[AsStored])) AsStored(struct) else VectorsInside(inner)
-      case other => AsStored(other)
+        if (inner.forall(_.shape.isInstanceOf[AsStored])) AsStored(struct) else ReshapedInside(inner)
+      case other => classes.get(path).fold[Shape](AsStored(other))(AsFloating(_))
     }
 
     new ReadColumns(required.fields.toSeq.map { field =>
@@ -100,8 +104,9 @@ private[read] object ReadColumns {
   private def wrap(column: ColumnVector, shape: Shape): ColumnVector = shape match {
     case AsStored(_) => column
     case AsVector(float) => new VectorColumn(column, float)
+    case AsFloating(dataType) => new ClassNumberColumn(column, dataType)
     case AsElement(index, dataType) => new ElementColumn(column, index, dataType)
-    case VectorsInside(fields) =>
+    case ReshapedInside(fields) =>
       new StructColumn(column, fields.map(field => wrap(column.getChild(field.source), field.shape)).toArray)
   }
 
@@ -111,8 +116,10 @@ private[read] object ReadColumns {
       values(i) = shape match {
         case AsStored(dataType) => row.get(source, dataType)
         case AsVector(float) => vector(row.getArray(source), float)
+        case AsFloating(FloatType) => row.getLong(source).toFloat
+        case AsFloating(_) => row.getLong(source).toDouble
         case AsElement(index, dataType) => row.getArray(source).get(index, dataType)
-        case VectorsInside(inner) => convert(row.getStruct(source, inner.size), inner)
+        case ReshapedInside(inner) => convert(row.getStruct(source, inner.size), inner)
       }
     new GenericInternalRow(values)
   }

@@ -4,6 +4,7 @@ import java.util.Locale
 
 import io.dlcache.error.DlcacheErrors
 import io.dlcache.manifest.{ColumnEntry, Manifest}
+import io.dlcache.shard.ClassNumbers
 import org.apache.spark.sql.types.{ArrayType, DataType, MapType, StructField, StructType}
 
 /** Why a schema that was asked for is not the dataset's. */
@@ -17,21 +18,22 @@ final private[dlcache] case class SchemaMismatch(column: String, reason: String)
 final private[read] case class Element(column: String, index: Int)
 
 /** The two schemas of a dataset: what is stored, and what Spark reads. They differ in vectors, which are stored as arrays,
-  * and in packs, which are stored as one array and read as columns.
+  * in packs, which are stored as one array and read as columns, and in class numbers, which are stored as integers.
   */
 private[dlcache] object ReadSchema {
 
   private val VectorClasses =
     Map("ml" -> "org.apache.spark.ml.linalg.VectorUDT", "mllib" -> "org.apache.spark.mllib.linalg.VectorUDT")
 
-  /** The schema that `spark.read` gives: the stored one, with vectors as vectors.
+  /** The schema that `spark.read` gives: the stored one, with vectors as vectors and class numbers as floating point.
     *
     * @throws io.dlcache.error.DlcacheException DLCACHE_UNSUPPORTED_COLUMN if there are vectors and no MLlib
     */
   def of(manifest: Manifest): StructType = {
     val vectors = manifest.columns.collect { case column @ Vector(udt) => column.path -> vectorType(column, udt) }.toMap
-    if (vectors.isEmpty) manifest.rowSchema
-    else mapLeaves(manifest.rowSchema, Nil)((path, t) => vectors.getOrElse(path, t))
+    mapLeaves(manifest.rowSchema, Nil) { (path, field) =>
+      vectors.get(path).fold(ClassNumbers.read(field))(vector => field.copy(dataType = vector))
+    }
   }
 
   /** Two columns, or fields of one struct, whose names differ only by case. */
@@ -74,14 +76,16 @@ private[dlcache] object ReadSchema {
     * whichever of its columns are required.
     */
   def stored(required: StructType, manifest: Manifest): StructType = {
-    val vectors = vectorPaths(manifest)
+    val reshaped = reshapedPaths(manifest)
     val packed = elements(manifest)
-    if (vectors.isEmpty && packed.isEmpty) required
+    if (reshaped.isEmpty && packed.isEmpty) required
     else {
       val types = Manifest.leaves(manifest.schema).toMap
       val names = required.fieldNames.map(name => packed.get(name).fold(name)(_.column)).distinct
       val fields = names.map(name => required.find(_.name == name).getOrElse(manifest.schema(name)))
-      mapLeaves(StructType(fields), Nil)((path, t) => if (vectors(path)) types(path) else t)
+      mapLeaves(StructType(fields), Nil) { (path, field) =>
+        if (reshaped(path)) field.copy(dataType = types(path)) else field
+      }
     }
   }
 
@@ -94,18 +98,23 @@ private[dlcache] object ReadSchema {
   def vectorPaths(manifest: Manifest): Set[Seq[String]] =
     manifest.columns.filter(_.udt.isDefined).map(_.path).toSet
 
+  /** The stored columns that Spark reads as another type. */
+  def reshapedPaths(manifest: Manifest): Set[Seq[String]] =
+    vectorPaths(manifest) ++ ClassNumbers.of(manifest.schema).keySet
+
   private object Vector {
     def unapply(column: ColumnEntry): Option[String] = column.udt
   }
 
-  private def mapLeaves(struct: StructType, prefix: Seq[String])(f: (Seq[String], DataType) => DataType): StructType =
+  private def mapLeaves(struct: StructType, prefix: Seq[String])(
+      f: (Seq[String], StructField) => StructField
+  ): StructType =
     StructType(struct.map { field =>
       val path = prefix :+ field.name
-      val dataType = field.dataType match {
-        case inner: StructType => mapLeaves(inner, path)(f)
-        case leaf => f(path, leaf)
+      field.dataType match {
+        case inner: StructType => field.copy(dataType = mapLeaves(inner, path)(f))
+        case _ => f(path, field)
       }
-      StructField(field.name, dataType, field.nullable, field.metadata)
     })
 
   /** The type is made from one of two constant names, never from a name in the data; MLlib is needed only here. */

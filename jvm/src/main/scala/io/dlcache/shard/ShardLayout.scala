@@ -9,7 +9,8 @@ import org.apache.spark.sql.types._
 
 /** How the rows of a DataFrame are laid out in shards: a pure decision from its schema, made on the driver.
   *
-  * @param schema of the shards: vectors are arrays, floating types are cast, nothing else differs from the DataFrame's
+  * @param schema of the shards: vectors are arrays, floating types are cast, class numbers are `bigint`, nothing else
+  *   differs from the DataFrame's
   * @param fields one for each field of the schema
   * @param ordinals for each field the DataFrame's column that it comes from; for a pack the first one
   * @param unpacked the DataFrame's columns as the schema has them, but each by itself, if columns are packed
@@ -29,9 +30,9 @@ final private[dlcache] case class ShardLayout private (
     case (path, ColumnStrategy.Packed(_, names, _)) => path.head -> names
   }
 
-  /** For each column of which `dtype` has rounded whole numbers, how many. Of the task that writes. */
-  def rounded: Map[String, Long] =
-    columns.map(column => column.path.mkString(".") -> column.strategy.rounded).filter(_._2 > 0).toMap
+  /** What `dtype` has rounded in each column of which it has rounded any value. Of the task that writes. */
+  def rounded: Map[String, Rounding] =
+    columns.map(column => column.path.mkString(".") -> column.strategy.rounded).filter(_._2.values > 0).toMap
 
   def message: MessageType = ParquetSchema.message(schema)
 }
@@ -78,13 +79,14 @@ sealed private[dlcache] trait ColumnStrategy extends Serializable {
     case other => other
   }
 
-  /** How many whole numbers `dtype` has rounded. */
-  def rounded: Long = this match {
+  /** What `dtype` has rounded. */
+  def rounded: Rounding = this match {
     case Scalar(value) => value.rounded
     case Lists(value, _) => value.rounded
     case Vector(value) => value.rounded
-    case Packed(values, _, _) => values.distinctBy(System.identityHashCode(_)).map(_.rounded).sum
-    case _ => 0L
+    case Packed(values, _, _) =>
+      values.distinctBy(System.identityHashCode(_)).map(_.rounded).foldLeft(Rounding.none)(_ + _)
+    case _ => Rounding.none
   }
 }
 
@@ -115,6 +117,8 @@ private[dlcache] object ShardLayout {
   /** @param dtype what floating columns are cast to (scalars, arrays, vectors, also inside structs); None keeps them
     * @param caseSensitive whether Spark tells names apart that differ by case only (`spark.sql.caseSensitive`)
     * @param packs columns that are stored as one; it stands where the first of them would
+    * @param classes the floating columns that are stored as class numbers, by their paths; None for those of which Spark
+    *   ML's metadata says so. A packed column never is
     * @throws io.dlcache.error.DlcacheException `DLCACHE_UNSUPPORTED_COLUMN` for a column that cannot be stored,
     *   `DLCACHE_INVALID_PACK`
     */
@@ -122,12 +126,17 @@ private[dlcache] object ShardLayout {
       schema: StructType,
       dtype: Option[FloatDtype],
       caseSensitive: Boolean = false,
-      packs: Seq[Pack] = Nil
+      packs: Seq[Pack] = Nil,
+      classes: Option[Set[Seq[String]]] = None
   ): ShardLayout = {
+    def fold(name: String) = if (caseSensitive) name else name.toLowerCase(Locale.ROOT)
+    val inPack = packs.flatMap(_.columns).map(fold).toSet
+    def isClass(path: Seq[String], field: StructField) =
+      (path.size > 1 || !inPack(fold(path.head))) && classes.fold(ClassNumbers.isCategorical(field))(_(path))
     if (schema.isEmpty)
       throw DlcacheErrors.unsupportedColumn("*", schema.catalogString, "the DataFrame has no columns")
     refuseDuplicates(Nil, schema, caseSensitive)
-    val resolved = schema.map(field => resolve(Seq(field.name), field, dtype, caseSensitive))
+    val resolved = schema.map(field => resolve(Seq(field.name), field, dtype, caseSensitive, isClass))
     val packed = Packing.resolve(packs, resolved, caseSensitive)
     val inPacks = packed.flatMap(_.ordinals).toSet
     val columns = resolved.indices.flatMap { i =>
@@ -146,13 +155,17 @@ private[dlcache] object ShardLayout {
       path: Seq[String],
       field: StructField,
       dtype: Option[FloatDtype],
-      caseSensitive: Boolean
+      caseSensitive: Boolean,
+      isClass: (Seq[String], StructField) => Boolean
   ): (StructField, LayoutNode) = field.dataType match {
     case struct: StructType =>
       refuseEmpty(path, struct)
       refuseDuplicates(path, struct, caseSensitive)
-      val resolved = struct.map(inner => resolve(path :+ inner.name, inner, dtype, caseSensitive))
+      val resolved = struct.map(inner => resolve(path :+ inner.name, inner, dtype, caseSensitive, isClass))
       (field.copy(dataType = StructType(resolved.map(_._1))), StructLayout(resolved.map(_._2)))
+    case source @ (DoubleType | FloatType) if isClass(path, field) =>
+      val value = ValueType.classNumbers(source).named(path.mkString("."))
+      (ClassNumbers.stored(field), LeafColumn(path, value.dataType, ColumnStrategy.Scalar(value), None))
     case other =>
       val (dataType, strategy) = leaf(path, other, dtype, caseSensitive)
       (field.copy(dataType = dataType), LeafColumn(path, dataType, strategy.named(path.mkString(".")), vector(other)))

@@ -1,5 +1,7 @@
 package io.dlcache.shard
 
+import java.lang.{Double => JDouble}
+
 import io.dlcache.error.DlcacheErrors
 import org.apache.spark.sql.catalyst.expressions.SpecializedGetters
 import org.apache.spark.unsafe.Platform
@@ -103,32 +105,60 @@ private[shard] case object ShortCopy extends ValueCopy(4) {
   }
 }
 
-/** Rounds to float32, for the option `dtype`. A number that would become infinite is an error. Whole numbers that float32
-  * does not hold are counted: they are often identifiers.
+/** What float32 did not hold exactly.
+  *
+  * @param values that were rounded
+  * @param wholeNumbers among them: they are often identifiers
+  */
+final private[dlcache] case class Rounding(values: Long, wholeNumbers: Long) {
+  def +(other: Rounding): Rounding = Rounding(values + other.values, wholeNumbers + other.wholeNumbers)
+}
+
+private[dlcache] object Rounding {
+  val none: Rounding = Rounding(0, 0)
+}
+
+/** Rounds to float32, for the option `dtype`. A number that would become infinite is an error. What is rounded is counted.
   *
   * Each task has its own instance, because each task gets its own copy of the layout.
   *
   * @param column for messages
   */
 final private[shard] case class DoubleToFloatCopy(column: String) extends ValueCopy(4) {
+  private var valuesRounded = 0L
   private var wholeNumbersRounded = 0L
 
-  def rounded: Long = wholeNumbersRounded
+  def rounded: Rounding = Rounding(valuesRounded, wholeNumbersRounded)
 
-  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit =
-    Platform.putFloat(to, BYTE_ARRAY_OFFSET + at, narrow(from.getDouble(ordinal)))
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit = {
+    val value = from.getDouble(ordinal)
+    val narrowed = narrow(value)
+    valuesRounded += isRounded(value, narrowed)
+    Platform.putFloat(to, BYTE_ARRAY_OFFSET + at, narrowed)
+  }
 
   override def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit = {
+    var rounded = 0L
     var i = 0
     while (i < count) {
-      Platform.putFloat(to, BYTE_ARRAY_OFFSET + at + 4L * i, narrow(Platform.getDouble(base, offset + 8L * i)))
+      val value = Platform.getDouble(base, offset + 8L * i)
+      val narrowed = narrow(value)
+      rounded += isRounded(value, narrowed)
+      Platform.putFloat(to, BYTE_ARRAY_OFFSET + at + 4L * i, narrowed)
       i += 1
     }
+    valuesRounded += rounded
   }
 
   private def narrow(value: Double): Float = {
     if (Math.abs(value) > DoubleToFloatCopy.MaxExact) check(value)
     value.toFloat
+  }
+
+  /** 1 if the numbers differ, else 0. Without a branch, which a processor could not predict. */
+  private def isRounded(value: Double, narrowed: Float): Long = {
+    val different = JDouble.doubleToRawLongBits(narrowed.toDouble) ^ JDouble.doubleToRawLongBits(value)
+    (different | -different) >>> 63
   }
 
   /** Kept out of the loop, which few numbers leave. */
@@ -143,6 +173,40 @@ private[shard] object DoubleToFloatCopy {
 
   /** Up to here float32 holds every whole number. */
   private val MaxExact = (1 << 24).toDouble
+}
+
+/** Class numbers, which Spark ML has in floating point columns, as integers. A value that is none is an error.
+  *
+  * @param column for messages
+  */
+final private[shard] case class ClassNumberCopy(column: String, isFloat: Boolean) extends ValueCopy(8) {
+  override def one(from: SpecializedGetters, ordinal: Int, to: Array[Byte], at: Int): Unit = {
+    val value = if (isFloat) from.getFloat(ordinal).toDouble else from.getDouble(ordinal)
+    Platform.putLong(to, BYTE_ARRAY_OFFSET + at, number(value))
+  }
+
+  override def all(base: AnyRef, offset: Long, count: Int, to: Array[Byte], at: Int): Unit = {
+    var i = 0
+    while (i < count) {
+      val value =
+        if (isFloat) Platform.getFloat(base, offset + 4L * i).toDouble else Platform.getDouble(base, offset + 8L * i)
+      Platform.putLong(to, BYTE_ARRAY_OFFSET + at + 8L * i, number(value))
+      i += 1
+    }
+  }
+
+  private def number(value: Double): Long = {
+    val whole = value.toLong
+    if (whole.toDouble != value || Math.abs(value) > ClassNumberCopy.MaxExact)
+      throw DlcacheErrors.classNumberInvalid(column, value)
+    whole
+  }
+}
+
+private[shard] object ClassNumberCopy {
+
+  /** Up to here a double holds every whole number. */
+  private val MaxExact = (1L << 53).toDouble
 }
 
 private[shard] case object FloatToDoubleCopy extends ValueCopy(8) {

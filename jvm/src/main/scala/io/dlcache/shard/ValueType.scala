@@ -57,13 +57,15 @@ final private[dlcache] case class ValueType(
   def named(column: String): ValueType = copy match {
     case _: DoubleToFloatCopy =>
       ValueType(dataType, stored, dtype, DoubleToFloatCopy(column), logical, precisionAndScale)
+    case numbers: ClassNumberCopy =>
+      ValueType(dataType, stored, dtype, ClassNumberCopy(column, numbers.isFloat), logical, precisionAndScale)
     case _ => this
   }
 
-  /** How many whole numbers lost digits since this value was deserialized. */
-  def rounded: Long = copy match {
+  /** What was rounded since this value was deserialized. */
+  def rounded: Rounding = copy match {
     case narrowing: DoubleToFloatCopy => narrowing.rounded
-    case _ => 0L
+    case _ => Rounding.none
   }
 }
 
@@ -91,6 +93,10 @@ private[dlcache] object ValueType {
     case d: DecimalType if d.precision <= Decimal.MAX_LONG_DIGITS =>
       decimal(d, Stored.Int64, "int64", new DecimalToLongCopy(d.precision, d.scale))
   }
+
+  /** The class numbers of a categorical column of Spark ML. */
+  def classNumbers(source: DataType): ValueType =
+    ValueType(LongType, Stored.Int64, "int64", ClassNumberCopy("", source == FloatType))
 
   /** Spark has `TimeType` since 4.1; it is known by its name, so that this class also loads on 4.0. */
   def isTime(dataType: DataType): Boolean = dataType.getClass.getName == "org.apache.spark.sql.types.TimeType"

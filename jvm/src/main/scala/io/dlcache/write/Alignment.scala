@@ -1,6 +1,7 @@
 package io.dlcache.write
 
 import io.dlcache.manifest.Manifest
+import io.dlcache.shard.ClassNumbers
 import org.apache.spark.sql.{Column, DataFrame}
 import org.apache.spark.sql.functions.col
 import org.apache.spark.sql.types._
@@ -74,6 +75,44 @@ private[dlcache] object Alignment {
           def kind(udt: Option[String]) = udt.fold("an array")(name => s"a vector of $name")
           Mismatch(columnName(added, i), s"is ${kind(here)}, in the dataset ${kind(there)}")
       })
+      .orElse(classes(dataset, added))
+
+  /** The first column whose values are class numbers in one of the two only, or of other classes. The added rows may come
+    * without labels.
+    */
+  private def classes(dataset: StructType, added: StructType): Option[Mismatch] = {
+    val (there, here) = (ClassNumbers.of(dataset).keySet, ClassNumbers.of(added).keySet)
+    val (labelsThere, labelsHere) = (ClassNumbers.labels(dataset), ClassNumbers.labels(added))
+    def few(labels: Seq[String]) = labels.take(3).mkString("", ", ", if (labels.size > 3) ", ..." else "")
+    ((there -- here) ++ (here -- there)).headOption
+      .map { path =>
+        def kind(is: Boolean) = if (is) "class numbers of Spark ML" else "other numbers"
+        Mismatch(path.mkString("."), s"has ${kind(here(path))}, in the dataset ${kind(there(path))}")
+      }
+      .orElse(labelsHere.collectFirst {
+        case (path, labels) if labelsThere.get(path).exists(_ != labels) =>
+          Mismatch(
+            path.mkString("."),
+            s"has the labels ${few(labels)}, in the dataset ${few(labelsThere(path))}: use the StringIndexerModel of the " +
+              "dataset for these rows too"
+          )
+      })
+  }
+
+  /** The first column whose rows have one shape in `there`, and not in `appended`. */
+  def shapes(there: Manifest, appended: Manifest): Option[Mismatch] = {
+    def text(shape: Option[Seq[Int]]) = shape.fold("no shape")(_.mkString("[", ", ", "]"))
+    there.columns.zip(appended.columns).collectFirst {
+      case (before, after) if there.rows > 0 && before.shape.isDefined && before.shape != after.shape =>
+        val why = if (after.nulls > 0 || after.nullElements > 0) "nulls" else "other lengths"
+        Mismatch(
+          before.name,
+          s"has the shape ${text(before.shape)} in all rows of the dataset, and the new rows have $why: readers would " +
+            "deliver rows of different lengths. Give the new rows this shape, or set the option 'ifShapeChanges' to " +
+            "'allow', for tables in their OPTIONS or as spark.datasource.dlcache.ifShapeChanges"
+        )
+    }
+  }
 
   /** A schema for the rows of both: what may be null in one may be null. Names and types are those of `there`. */
   def widen(there: StructType, added: StructType): StructType =

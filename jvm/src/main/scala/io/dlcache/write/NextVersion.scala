@@ -39,7 +39,8 @@ final private[dlcache] case class NextVersion(
       schema = Alignment.widen(current.schema, layout.schema),
       unpacked =
         for (there <- current.unpacked; added <- layout.unpacked) yield Alignment.widen(there, added),
-      timeToLive = ttlSeconds.orElse(current.timeToLive)
+      timeToLive = ttlSeconds.orElse(current.timeToLive),
+      writtenKeys = (current.keys ++ Option.when(shards.nonEmpty)(key)).distinct
     )
   }
 

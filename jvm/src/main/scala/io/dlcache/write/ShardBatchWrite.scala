@@ -1,6 +1,7 @@
 package io.dlcache.write
 
 import io.dlcache.error.DlcacheErrors
+import io.dlcache.shard.Rounding
 import io.dlcache.spark.PlainBatchWrite
 import org.apache.spark.internal.Logging
 import org.apache.spark.sql.connector.write.{DataWriterFactory, PhysicalWriteInfo, WriterCommitMessage}
@@ -51,14 +52,18 @@ final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrit
           s"it has ${message.rows} rows, and $written are in its shards"
         )
     }
-    warnOfRounding(understood)
+    sayRounding(understood)
     understood.sortBy(_.partition).flatMap(_.shards)
   }
 
-  private def warnOfRounding(messages: Seq[ShardCommitMessage]): Unit = {
-    val counts = messages.flatMap(_.rounded).groupMapReduce(_._1)(_._2)(_ + _)
-    if (counts.nonEmpty) {
-      val columns = counts.toSeq.sorted.map { case (column, count) => s"`$column` ($count)" }.mkString(", ")
+  private def sayRounding(messages: Seq[ShardCommitMessage]): Unit = {
+    val counts = messages.flatMap(_.rounded).groupMapReduce(_._1)(_._2)(_ + _).toSeq.sortBy(_._1)
+    def text(count: Rounding => Long) =
+      counts.collect { case (column, each) if count(each) > 0 => s"`$column` (${count(each)})" }.mkString(", ")
+    if (counts.nonEmpty)
+      logInfo(s"float32 does not hold these values of ${job.dataset}, which were rounded: ${text(_.values)}")
+    val columns = text(_.wholeNumbers)
+    if (columns.nonEmpty) {
       logWarning(
         s"float32 does not hold these whole numbers of ${job.dataset}, which were rounded: $columns. Where they are " +
           "identifiers, cast the column to an integer type, or set dtype to 'source' or 'float64'"
@@ -82,11 +87,11 @@ final private[write] class ShardBatchWrite(job: ShardJob) extends PlainBatchWrit
 /** What a task has written, in its order.
   *
   * @param rows that Spark handed to it
-  * @param rounded how many whole numbers of a column the option `dtype` has rounded
+  * @param rounded what the option `dtype` has rounded in a column
   */
 final private[write] case class ShardCommitMessage(
     partition: Int,
     rows: Long,
     shards: Seq[WrittenShard],
-    rounded: Map[String, Long]
+    rounded: Map[String, Rounding]
 ) extends WriterCommitMessage

@@ -47,7 +47,9 @@ class WriteConfSuite extends AnyFunSuite {
         "ttl" -> "7d",
         "udf" -> "Source",
         "functions" -> """{"ab": {"digest": "cd"}}""",
-        "request" -> "id-1"
+        "request" -> "id-1",
+        "IFAPPENDED" -> "Skip",
+        "ifShapeChanges" -> "Allow"
       ),
       Map.empty
     )
@@ -65,7 +67,9 @@ class WriteConfSuite extends AnyFunSuite {
         Some(-3L),
         Some(604800L),
         PythonSources(Map("ab" -> PythonSource(None, "cd", None, None, None, Nil, None)), durable = true),
-        Some("id-1")
+        Some("id-1"),
+        ifAppended = IfAppended.Skip,
+        allowsShapes = true
       )
     )
   }
@@ -125,6 +129,8 @@ class WriteConfSuite extends AnyFunSuite {
       "shuffle" -> "yes",
       "ttl" -> "7",
       "ttl" -> "0d",
+      "ifAppended" -> "never",
+      "ifShapeChanges" -> "yes",
       "path" -> " ",
       "key" -> ""
     )

@@ -47,6 +47,7 @@ final private[golden] case class GoldenDataset(
     versions.foreach { rows =>
       val mode = if (Files.exists(path)) "append" else "errorifexists"
       val writer = frame(spark, rows).write.format("dlcache").options(options).option("key", name)
+      writer.option("ifAppended", "append").option("ifShapeChanges", "allow")
       if (pack.nonEmpty) writer.option("pack", GoldenDataset.mapper.writeValueAsString(packs))
       writer.mode(mode).save(path.toString)
     }
@@ -54,11 +55,16 @@ final private[golden] case class GoldenDataset(
     Files.writeString(path.resolve("expected.json"), GoldenDataset.text(expected)): Unit
   }
 
+  /** As the first writers wrote manifests. */
   private def removeChecksums(manifests: Path): Unit = {
     val files = Files.list(manifests)
     try
       files.iterator().asScala.filter(_.toString.endsWith(".json")).foreach { file =>
-        Files.writeString(file, Files.readString(file).replaceFirst(",\n\"sha256\":\"[0-9a-f]{64}\"\n", "\n"))
+        Files.writeString(
+          file,
+          Files.readString(file).replaceFirst(",\n\"sha256\":\"[0-9a-f]{64}\"\n", "\n")
+            .replaceFirst("\"written-keys\":.*\n", "")
+        )
       }
     finally files.close()
   }

@@ -116,7 +116,10 @@ private[dlcache] object Manifests {
       planKey = PlanKeyEntry(if (application.isEmpty) "user" else "session", digest, application),
       shards = shards,
       options = options,
-      timeToLive = ttl
+      timeToLive = ttl,
+      writtenKeys = application.toSeq.flatMap(id =>
+        Seq(PlanKeyEntry("session", digest, Some(id)), PlanKeyEntry("durable", digest.reverse, None))
+      )
     )
   }
 }

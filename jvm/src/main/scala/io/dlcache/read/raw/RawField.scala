@@ -20,6 +20,7 @@ private[read] object RawField {
   def of(shape: ReadColumns.Shape, column: RawColumn, chunk: RawChunk): RawField = shape match {
     case ReadColumns.AsElement(index, dataType) =>
       new NumberField(chunk, RawNumber.of(dataType, column.width), column.shape.product, index)
+    case ReadColumns.AsFloating(dataType) => new NumberField(chunk, RawNumber.floating(dataType), 1, 0)
     case ReadColumns.AsVector(_) => new VectorField(chunk, column, new WideningElements(chunk, column.width))
     case _ if column.isRecords => new RecordField(chunk, column.mayBeNull)
     case _ if column.dataType.isInstanceOf[ArrayType] => new ListField(column, chunk)

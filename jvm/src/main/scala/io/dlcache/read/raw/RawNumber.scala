@@ -20,6 +20,19 @@ private[read] object RawNumber {
     case _ => new Masked(0xffffffffL)
   }
 
+  /** Class numbers, which are `dataType` in Spark. */
+  def floating(dataType: DataType): RawNumber = if (dataType == FloatType) ClassAsFloat else ClassAsDouble
+
+  private object ClassAsDouble extends RawNumber {
+    override def word(data: Array[Byte], index: Int): Long =
+      java.lang.Double.doubleToRawLongBits(Words.word(data, index).toDouble)
+  }
+
+  private object ClassAsFloat extends RawNumber {
+    override def word(data: Array[Byte], index: Int): Long =
+      java.lang.Float.floatToRawIntBits(Words.word(data, index).toFloat) & 0xffffffffL
+  }
+
   private object Words extends RawNumber {
     override def word(data: Array[Byte], index: Int): Long = Platform.getLong(data, BYTE_ARRAY_OFFSET + 8L * index)
   }
