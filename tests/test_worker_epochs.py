@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -102,15 +105,29 @@ def test_passes_are_those_of_one_process(
     assert list(act(loader, stock, plan)) == list(act(alone, alone, plan))
 
 
-@pytest.mark.parametrize("persistent", [True, False])
-def test_spawned_workers_too(dataset: dlcache.Dataset, persistent: bool) -> None:
+def test_spawned_workers_that_persist(dataset: dlcache.Dataset) -> None:
     alone, loader = made(dataset), made(dataset)
-    stock = DataLoader(
-        loader, batch_size=None, num_workers=1, persistent_workers=persistent, multiprocessing_context="spawn"
-    )
-    plan: list[Action] = [("here", 0), ("pass", 0), ("load", 23)]
-    plan += [("pass", 0), ("pass", 0), ("set", 5), ("pass", 0)] if persistent else [("pass", 0)]
+    stock = DataLoader(loader, batch_size=None, num_workers=1, persistent_workers=True, multiprocessing_context="spawn")
+    plan: list[Action] = [("here", 0), ("pass", 0), ("load", 23), ("pass", 0), ("pass", 0), ("set", 5), ("pass", 0)]
     assert list(act(loader, stock, plan)) == list(act(alone, alone, plan))
+
+
+SPAWN = """
+import sys, dlcache
+from torch.utils.data import DataLoader
+loader = dlcache.load(sys.argv[1]).torch(32, shuffle=True, threads=0)
+stock = DataLoader(loader, batch_size=None, num_workers=1, multiprocessing_context="forkserver")
+print([batch["id"].tolist() for batch in stock])
+"""
+
+
+def test_spawned_workers_of_a_new_process(dataset: dlcache.Dataset) -> None:
+    """Nothing that is shared was made before."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-W", "ignore", "-c", SPAWN, dataset.path]
+    printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    alone = made(dataset)
+    assert printed.strip() == str(ids(alone))
 
 
 @pytest.mark.parametrize("persistent", [True, False])

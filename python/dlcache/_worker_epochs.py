@@ -16,6 +16,8 @@ import os
 import threading
 import weakref
 from contextlib import nullcontext, suppress
+from multiprocessing import sharedctypes
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from torch.utils.data import get_worker_info
@@ -28,7 +30,11 @@ _NOTES = 64
 _NOTE = 6
 """Numbers of a note: the number of the first worker, which of its passes, the changes until then, the position."""
 _COUNT = SIZE
+_NUMBERS = SIZE + 1 + _NOTES * _NOTE
 _MOVED = -1
+
+# A pickler knows what was registered before it was made, and the array is made while a loader is pickled.
+ForkingPickler.register(sharedctypes.typecode_to_type["q"] * _NUMBERS, sharedctypes.reduce_ctype)  # type: ignore[attr-defined]
 
 
 class _Started(threading.local):
@@ -140,7 +146,7 @@ class WorkerEpochs(Epochs):
             return
         with _SHARING:
             if self._method not in (method, "spawn"):
-                array: Any = multiprocessing.get_context(method).Array("q", SIZE + 1 + _NOTES * _NOTE)
+                array: Any = multiprocessing.get_context(method).Array("q", _NUMBERS)
                 array[:SIZE] = self._cell[:SIZE]
                 if self._method:
                     self._cell[CHANGES] = _MOVED
