@@ -86,7 +86,7 @@ def test_a_nightly_job_that_runs_again_adds_nothing(source: Any, tmp_path: Path)
 def test_the_same_rows_with_another_dtype_are_told_by_name(source: Any, tmp_path: Path) -> None:
     path = tmp_path / "dataset"
     source.write.format("dlcache").save(str(path))
-    with pytest.raises(dlcache.WriteError, match="`dtype` is 'source' there and 'float32' here.*dtype=None"):
+    with pytest.raises(dlcache.WriteError, match=r"`dtype` is 'source' there and 'float32' here.*dtype=None"):
         dlcache.cache(source, path)
     assert dlcache.cache(source, path, dtype=None).result.hit
 

@@ -37,7 +37,8 @@ class TransformSpec:
     """A function on pandas DataFrames, and the fields that come out of it.
 
     func: takes the rows of one batch as a DataFrame and returns one, also of fewer or more rows. Arrays are one NumPy
-        array in each row, nulls are None, NaN or NaT, dates `datetime.date`, times `datetime64[ns]` in UTC. None only chooses fields.
+        array in each row, nulls are None, NaN or NaT, dates `datetime.date`, times `datetime64[ns]` in UTC. None only
+        chooses fields.
     edit_fields: the fields that `func` makes or changes, each `(name, numpy dtype, shape of one row, nullable)`. What
         it returns is converted to that dtype, if this loses no more than precision, and checked. `nullable` is accepted
         and changes nothing: a batch has no nulls.
