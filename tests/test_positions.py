@@ -122,9 +122,9 @@ def test_steps_are_integers(dataset: dlcache.Dataset) -> None:
     assert loader.batch_at(np.int64(1))["id"].tolist() == [4, 5, 6, 7]  # type: ignore[arg-type]
     wrong: list[Any] = [0.9, "1", None, True]
     for step in wrong:
-        with pytest.raises(dlcache.OptionError, match="integers"):
+        with pytest.raises(dlcache.OptionError, match="must be an integer"):
             loader.batch_at(step)
-        with pytest.raises(dlcache.OptionError, match="integers"):
+        with pytest.raises(dlcache.OptionError, match="must be an integer"):
             loader.batch_at(0, step)
 
 

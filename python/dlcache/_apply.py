@@ -51,9 +51,9 @@ class Call:
 
     def __call__(self, batch: Batch) -> dict[str, Value]:
         if self.per_row:
-            return self._rows(_given(batch))
+            return self._rows(as_arrays(batch))
         takes, makes = _FORMS[self.input]
-        given = takes(_given(batch))
+        given = takes(as_arrays(batch))
         try:
             returned = self.func(given)
         except Exception as error:
@@ -91,15 +91,6 @@ class Call:
         if not all(isinstance(result, Mapping) for result in results):
             raise TransformError("it must return a dict, dicts or None for a row (changes_rows=True)")
         return results
-
-
-def _given(batch: Batch) -> dict[str, Any]:
-    """What the function gets: arrays, and `Ragged` as anyone could make it."""
-    arrays = as_arrays(batch)
-    return {
-        name: Ragged(value.values, value.offsets) if isinstance(value, Ragged) else value
-        for name, value in arrays.items()
-    }
 
 
 def _from_dict(returned: Any) -> dict[str, Value]:
