@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,9 @@ def parted(dataset: Dataset, fractions: list[float], seed: int, by: str | None) 
     """Disjoint random parts; see `Dataset.split`. Raises OptionError, ColumnError."""
     check_seed(seed)
     count = len(dataset)
-    parts = split_rows(count, fractions, seed) if by is None else split_keys(_keys(dataset, by), fractions, seed)
+    parts: Iterable[Int64s] = (
+        split_rows(count, fractions, seed) if by is None else split_keys(_keys(dataset, by), fractions, seed)
+    )
     return [dataset.rows.subset(part) for part in parts]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
@@ -78,12 +78,15 @@ def fractions_of(parts: Mapping[str, float]) -> dict[str, float]:
     return dict(parts)
 
 
-def split_rows(rows: int, fractions: list[float], seed: int) -> list[Int64s]:
-    """Positions of disjoint random parts, each ascending. Sizes are exact: boundaries are rounded fractions of
-    `rows`."""
+def split_rows(rows: int, fractions: list[float], seed: int) -> Iterator[Int64s]:
+    """Positions of disjoint random parts, each ascending, one part at a time. Sizes are exact: boundaries are rounded
+    fractions of `rows`."""
     cuts = [round(rows * total) for total in np.cumsum([0.0, *fractions]).clip(0, 1)]
     shuffled = Permutation(rows, mix(seed, 3))
-    return [np.sort(shuffled(np.arange(start, stop, dtype=np.int64))) for start, stop in pairwise(cuts)]
+    for start, stop in pairwise(cuts):
+        part = shuffled(np.arange(start, stop, dtype=np.int64))
+        part.sort()
+        yield part
 
 
 def split_keys(keys: npt.NDArray[np.uint64], fractions: list[float], seed: int) -> list[Int64s]:
