@@ -277,9 +277,9 @@ def _check_driver() -> None:
 
 
 def _session() -> Any:
-    from pyspark.sql import SparkSession
+    from .spark import configure  # first: without pyspark it says what to install
 
-    from .spark import configure
+    from pyspark.sql import SparkSession  # isort: skip
 
     return SparkSession.getActiveSession() or configure(SparkSession.builder).getOrCreate()
 
