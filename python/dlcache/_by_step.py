@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ._apply import Runner
 from ._errors import OptionError
@@ -105,7 +106,14 @@ class BatchesByStep:
             raise OptionError(
                 f"{self.dataset.path} has no rows to infer the transform's fields from; declare edit_fields"
             )
-        return self._source.gather(np.arange(min(rows, len(self.dataset))), BufferPool(0))
+        return self._gathered(np.arange(min(rows, len(self.dataset))))
+
+    def _gathered(self, positions: npt.NDArray[np.int64]) -> dict[str, Value]:
+        """Rows of the dataset with the fields of a batch. None of them is padding."""
+        batch = self._source.gather(positions, BufferPool(0))
+        if self._resolved.remainder == "mask":
+            batch[WEIGHT] = np.ones(len(positions), np.float32)
+        return batch
 
     @cached_property
     def _shaper(self) -> Shaper:
@@ -178,7 +186,7 @@ class BatchesByStep:
             raise OptionError("a transform with changes_rows=True has no rows by position; iterate over the loader")
         self.dataset.hold()
         at = row_positions(positions, len(self.dataset))
-        batch = self._source.gather(at, BufferPool(0))
+        batch = self._gathered(at)
         if self._transform is not None:
             batch = self._transform(batch, Where(" at the positions asked for", at.tolist), self._sample)
         return self.convert(batch)

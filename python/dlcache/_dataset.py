@@ -69,8 +69,6 @@ def load(
 
     Raises NotADatasetError, ManifestError, StorageError, and OptionError for arguments that make no sense.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise OptionError(f"load takes the path of a dataset, a string or a path, not {path!r}")
     store = Store.of(path, storage_options, MirrorOptions.of(cache_dir, cache_bytes))
     newest = store.versions()[-1] if version is None else version
     if isinstance(newest, bool) or not isinstance(newest, int) or newest < 1:
