@@ -297,6 +297,18 @@ def test_worker_processes_leave_no_lease(dataset: Path, method: str) -> None:
     assert not (dataset / "_dlcache" / "leases").exists()
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_workers_of_a_map_style_dataset_leave_no_lease(dataset: Path, method: str) -> None:
+    adapter = pytest.importorskip("dlcache.torch")
+    data = pytest.importorskip("torch.utils.data")
+    rows = adapter.TorchDataset(dlcache.load(dataset))
+    loader = data.DataLoader(rows, 10, num_workers=2, collate_fn=rows.collate, multiprocessing_context=method)
+    for _ in range(2):
+        assert sum(len(batch["x"]) for batch in loader) == 100
+        assert leases(dataset) == []
+
+
 def test_a_lease_is_renewed_now_and_then(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("dlcache._reading.time.monotonic", lambda: now[0])
