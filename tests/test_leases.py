@@ -300,8 +300,8 @@ def test_worker_processes_leave_no_lease(dataset: Path, method: str) -> None:
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_workers_of_a_map_style_dataset_leave_no_lease(dataset: Path, method: str) -> None:
-    adapter = pytest.importorskip("dlcache.torch")
     data = pytest.importorskip("torch.utils.data")
+    adapter = pytest.importorskip("dlcache.torch")
     rows = adapter.TorchDataset(dlcache.load(dataset))
     loader = data.DataLoader(rows, 10, num_workers=2, collate_fn=rows.collate, multiprocessing_context=method)
     for _ in range(2):

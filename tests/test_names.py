@@ -54,15 +54,18 @@ COLUMNS: dict[str, Any] = {
     "a.x": list(range(ROWS)),
     "a": [[str(row)] * (row % 3) for row in range(ROWS)],
     "b.c": list(range(100, 100 + ROWS)),
-    "b": [{"c": -row, "d.e": row / 2, "d": {"e": row * 3}} for row in range(ROWS)],
+    "b": pa.array(
+        [{"c": -row, "d.e": row / 2, "d": {"e": row * 3}} for row in range(ROWS)],
+        pa.struct([("c", pa.int64()), ("d.e", pa.float64()), ("d", pa.struct([("e", pa.int64())]))]),
+    ),
     "wide": [[float(row)] * 500 for row in range(ROWS)],
 }
 EXPECTED = {
     "a.x": COLUMNS["a.x"],
     "`b.c`": COLUMNS["b.c"],
-    "b.c": [row["c"] for row in COLUMNS["b"]],
-    "b.`d.e`": [row["d.e"] for row in COLUMNS["b"]],
-    "b.d.e": [row["d"]["e"] for row in COLUMNS["b"]],
+    "b.c": [-row for row in range(ROWS)],
+    "b.`d.e`": [row / 2 for row in range(ROWS)],
+    "b.d.e": [row * 3 for row in range(ROWS)],
 }
 
 

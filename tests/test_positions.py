@@ -63,6 +63,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> dlcache.Dataset:
 
 @pytest.mark.parametrize("positions", NOT_POSITIONS, ids=repr)
 def test_what_is_no_position_is_an_error_everywhere(dataset: dlcache.Dataset, positions: Any) -> None:
+    pytest.importorskip("torch")
     adapter = pytest.importorskip("dlcache.torch")
     ways = [dataset.gather, dataset.numpy(4).take, GrainSource(dataset).__getitem__]
     ways += [adapter.TorchDataset(dataset).__getitem__, adapter.TorchDataset(dataset).__getitems__]
@@ -72,6 +73,7 @@ def test_what_is_no_position_is_an_error_everywhere(dataset: dlcache.Dataset, po
 
 
 def test_the_same_positions_are_the_same_rows_everywhere(dataset: dlcache.Dataset) -> None:
+    pytest.importorskip("torch")
     adapter = pytest.importorskip("dlcache.torch")
     mask = np.arange(ROWS) % 3 == 0
     for positions in ([3, -1, 3], mask, mask.tolist(), slice(4, None, 5), range(2), [], ~mask & mask):

@@ -27,12 +27,14 @@ from dlcache.converter import make_spark_converter
     ],
 )
 def test_another_table_is_refused_with_what_to_do(given: Any, says: str) -> None:
+    pytest.importorskip("pyspark")
     for take in (dlcache.cache, make_spark_converter):
         with pytest.raises(OptionError, match=says):
             take(given)
 
 
 def test_a_path_and_a_dataset_are_no_rows_to_write(tmp_path: Path) -> None:
+    pytest.importorskip("pyspark")
     with pytest.raises(OptionError, match=r"not str.*dlcache\.load\(path\).*spark\.read"):
         dlcache.cache("some/path")
     dataset = dlcache.load(write(tmp_path, pa.table({"x": [1]})))

@@ -234,6 +234,7 @@ def test_an_interrupted_call_answers_no_other(dataset: dlcache.Dataset, tmp_path
         "iteration": lambda step: next(batch["id"].tolist() for batch in loader if 8 * step in batch["id"]),
     }
     if way == "map-style":
+        pytest.importorskip("torch")
         rows = pytest.importorskip("dlcache.torch").TorchDataset(one, transform=spec)
         ways[way] = lambda step: rows[8 * step : 8 * step + 8]["id"].tolist()
     if way == "grain":
