@@ -62,7 +62,7 @@ private[dlcache] object DlcacheOption {
     "dtype",
     Dtypes.map(quote).mkString(", "),
     quote(SourceDtype),
-    "What floating point columns, arrays and vectors are stored as. A number that float32 cannot hold is an error."
+    "What floating point columns, arrays and vectors are stored as, and decimals delivered as. A number that would be infinite in float32 is an error. Rounded values are counted in the log, rounded whole numbers in a warning. Class numbers of Spark ML are stored as int64."
   )
   val Compression: DlcacheOption = DlcacheOption(
     "compression",
