@@ -21,7 +21,7 @@ from dlcache._files import Files
 from dlcache._gc import plan_deletion, plan_gc, steps
 from dlcache._gc_model import Plan, Policy
 from dlcache._layout import job_of
-from dlcache._leases import Lease
+from dlcache._leases import Lease, utc
 from dlcache._lifecycle import execute, gc, snapshot
 from dlcache._processes import this_host
 
@@ -487,6 +487,27 @@ def test_records_name_only_what_is_there(tmp_path: Path) -> None:
     assert secret.exists()
     assert (dataset / kept).exists()
     assert not list(dataset.glob("_dlcache/deleted-*"))
+
+
+def test_a_deleter_that_is_killed_while_gc_looks_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last deletion comes between two looks of gc: what it has deleted must not be taken for what is there."""
+    dataset, shard = tmp_path / "train", shard_name()
+    publish(dataset, 1, [shard], OLD)
+    deleter = {"host": this_host(), "pid": 1, "process-start": "1", "expires-at": utc(ago(-3600))}
+    record = {"versions": [1], "shards": [shard], **deleter}
+    put(dataset / "_dlcache" / f"deleted-{uuid.uuid4()}.json", json.dumps(record).encode(), OLD)
+    manifest = next(dataset.glob("_dlcache/0*.json"))
+
+    def ends(pid: int, start: str | None) -> bool:
+        manifest.unlink(missing_ok=True)
+        return False
+
+    monkeypatch.setattr(_lifecycle, "is_running", ends)
+    for _ in range(2):
+        gc(tmp_path)
+    assert not dataset.exists()
 
 
 def test_times_must_not_be_negative(tmp_path: Path) -> None:

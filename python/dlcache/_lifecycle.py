@@ -9,7 +9,7 @@ import logging
 import os
 import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -243,14 +243,16 @@ def datasets_in(files: Files) -> tuple[list[Files], list[str]]:
 
 
 def snapshot(files: Files, now: datetime) -> Snapshot:
-    """What is in a directory, read in the order of docs/format.md, 7: temporary files, leases, shards, manifests.
+    """What is in a directory, read in the order of docs/format.md, 7: temporary files, leases, records of deletions,
+    shards, manifests.
 
     A writer has a lease from before its first file until after its publication. So the lease of the writer of a
     temporary file is seen, or the file is useless; all shards of a writer that is gone are seen; and a writer that has
-    given up its lease has published.
+    given up its lease has published. All that the process of a record has deleted is seen as gone, if it has ended.
     """
     found = {entry.path: entry for folder in ("", MANIFESTS) for entry in files.listing(folder)}
     leases, entries = _leases(files, now)
+    known = {path: _deletion(files, path, now) for path in found if kind_of(path) == "deletion"}
     found.update((entry.path, entry) for entry in [*entries, *files.listing(DATA)])
     latest = {entry.path: entry for entry in files.listing(MANIFESTS)}
     changing = {path for path in found if kind_of(path) in ("manifest", "deletion")}
@@ -273,8 +275,12 @@ def snapshot(files: Files, now: datetime) -> Snapshot:
             versions.append(_version(parse(text, f"{files.path}/{path}"), path))
         except ManifestError as error:
             damaged[path] = str(error)
-    deletions = [_deletion(files, path, now) for path in paths.get("deletion", [])]
-    records = tuple(deletion for deletion in deletions if deletion is not None)
+    deletions = {path: _deletion(files, path, now) for path in paths.get("deletion", []) if path not in known}
+    records = tuple(
+        record if path in known else replace(record, live=True)  # it may have deleted manifests that were read above
+        for path, record in {**known, **deletions}.items()
+        if record is not None and path in found
+    )
     named = frozenset().union(*(version.shards for version in versions), *(record.shards for record in records))
     if not named <= found.keys():
         found.update((entry.path, entry) for entry in files.listing(DATA))  # it may be younger than the listing
