@@ -37,7 +37,9 @@ class Ours:
             self.options["stack"] = {"floats": FLOAT_COLUMNS, "ints": INT_COLUMNS}
         elif workload == "ragged":
             self.options["transform"] = dlcache.TransformSpec(
-                padded, edit_fields=[("tokens", np.int32, (None,))], num_threads=read_threads()
+                padded,
+                edit_fields=[dlcache.Field("tokens", "array", np.dtype(np.int32), (None, None))],
+                num_threads=read_threads(),
             )
         elif workload == "decoded":
             self.options["transform"] = dlcache.TransformSpec(

@@ -197,6 +197,20 @@ def test_a_declared_none_is_ragged_in_tensorflow(dataset: dlcache.Dataset) -> No
         assert found == rows_of(dataset.gather(slice(None), ["tags"])["tags"])
 
 
+def test_rows_padded_to_the_longest_of_each_batch(dataset: dlcache.Dataset) -> None:
+    def pads(batch: dict[str, Any]) -> dict[str, Any]:
+        longest = int(batch["id"][0]) % 3 + 1
+        return {"tokens": np.full((len(batch["id"]), longest), 7, np.int32)}
+
+    field = dlcache.Field("tokens", "array", np.dtype(np.int32), (None, None))
+    spec = TransformSpec(pads, edit_fields=[field], selected_fields=["tokens"])
+    shapes = [batch["tokens"].shape for batch in dataset.numpy(2, transform=spec)]
+    assert len({width for _, width in shapes}) > 1
+    torch = pytest.importorskip("torch")
+    for batch, shape in zip(dataset.torch(2, transform=spec), shapes, strict=True):
+        assert type(batch["tokens"]) is torch.Tensor and batch["tokens"].shape == shape
+
+
 def test_a_declared_size_is_dense_in_every_batch(dataset: dlcache.Dataset) -> None:
     def lists(table: pa.Table) -> pa.Table:
         return table.select(["x"]).set_column(0, "x", table["x"].cast(pa.list_(pa.float32())))

@@ -13,21 +13,19 @@ from ._values import Field, Kind, Ragged, Strings, Value, as_array, offsets_of
 
 
 def declared(entry: Any) -> Field:
-    """A member of edit_fields as a field. Numbers of the shape (None,) are ragged."""
+    """A member of edit_fields as a field. Numbers of the shape (None,) are ragged. A `Field` is taken as it is, so one
+    of the kind "array" can be rows that are padded to another length in each batch."""
     if isinstance(entry, Field):
-        name, made, shape, kind = entry.name, entry.dtype, entry.shape, entry.kind
-    else:
-        try:
-            name, dtype, sizes, *nullable = entry
-            shape = (None, *(None if size is None else int(size) for size in sizes))
-            made = np.dtype(dtype)
-        except (TypeError, ValueError) as error:
-            raise OptionError(f"edit_fields: {entry!r} is not (name, dtype, shape)") from error
-        if nullable and nullable[0]:
-            raise OptionError(
-                f"edit_fields: {name!r} is nullable, and a batch has no nulls; fill them in the transform"
-            )
-        kind = _kind(made)
+        return entry
+    try:
+        name, dtype, sizes, *nullable = entry
+        shape = (None, *(None if size is None else int(size) for size in sizes))
+        made = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"edit_fields: {entry!r} is not (name, dtype, shape)") from error
+    if nullable and nullable[0]:
+        raise OptionError(f"edit_fields: {name!r} is nullable, and a batch has no nulls; fill them in the transform")
+    kind = _kind(made)
     return Field(name, "ragged" if kind == "array" and shape[1:] == (None,) else kind, made, shape)
 
 
