@@ -33,7 +33,7 @@ class Ahead:
                     self._asked[shard] = wanted
 
     def close(self) -> None:
-        """Nobody wants them any more."""
+        """Abandon the fetches that have not ended."""
         with self._lock:
             for wanted in self._asked.values():
                 if wanted is not None:

@@ -221,11 +221,7 @@ class _Holder:
                 gone = self._release(self._abandoned.popleft()) if self._abandoned else []
             finally:
                 self._lock.release()
-            for held in gone:
-                if held.is_remote and self._drops is not None:
-                    self._drops.put(held.drop)
-                else:
-                    held.drop()
+            self._drop(gone)
 
     def _release(self, lease: ReaderLease) -> list[_Held]:
         held, mine = lease._held, lease._pid == os.getpid()
@@ -259,15 +255,19 @@ class _Holder:
         self._settle()
         return found
 
-    def drop_all(self) -> None:
-        with self._lock:
-            dropped = list(self._held.values())
-            self._held.clear()
-        for held in dropped:
+    def _drop(self, leases: list[_Held]) -> None:
+        """Delete these files: those in remote stores in the background."""
+        for held in leases:
             if held.is_remote and self._drops is not None:
                 self._drops.put(held.drop)
             else:
                 held.drop()
+
+    def drop_all(self) -> None:
+        with self._lock:
+            dropped = list(self._held.values())
+            self._held.clear()
+        self._drop(dropped)
         if self._drops is not None:
             done = threading.Event()
             self._drops.put(done.set)
